@@ -1,0 +1,81 @@
+//! What is committed together, and what came of it.
+
+use crate::change::Change;
+use crate::event::Origin;
+use crate::table::Table;
+
+/// Changes of one pipeline that commit together or not at all, with their dead letters and the checkpoint.
+#[derive(Debug)]
+pub struct Batch<'p> {
+    /// The pipeline's name.
+    pub pipeline: &'p str,
+    /// The pipeline's tables; [`Change::table`] is a position here.
+    pub tables: &'p [Table],
+    /// The events behind the changes; [`Change::event`] is a position here.
+    pub origins: Vec<Origin>,
+    /// The changes, in the order of arrival, not compacted.
+    pub changes: Vec<Change>,
+    /// Events, or parts of them, that could not be turned into changes.
+    pub rejected: Vec<Rejected>,
+    /// How far the source has been read once this batch is committed.
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether some of it may have been applied before: a retry, a backfill. Then stale rows are dropped without being
+    /// touched, which costs a look-up and saves the write.
+    pub replay: bool,
+}
+
+/// An event that could not be applied, or not to one of its tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Position of the event in the batch.
+    pub event: u32,
+    /// The table, unless the event as a whole is bad.
+    pub table: Option<String>,
+    /// What is wrong, without any value of the row.
+    pub error: String,
+}
+
+/// How far a source has been read. It commits with the rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which part of the source: a stream's label, a segment of a scan; `""` when there is but one.
+    pub partition: String,
+    /// The position, in the source's own words.
+    pub position: String,
+    /// When the source made the newest change that has been read, in microseconds since 1970.
+    pub at: Option<i64>,
+    /// The lease under which it was read; the commit fails when somebody else took it over.
+    pub fence: Option<Fence>,
+}
+
+/// The lease that a runner holds, by its number: each new holder gets a higher one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The lease's name.
+    pub lease: String,
+    /// The number.
+    pub number: i64,
+}
+
+/// What came of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Rows written, tombstones among them.
+    pub applied: u64,
+    /// Changes that were not newer than what is stored, or than another change of the same batch.
+    pub stale: u64,
+    /// Events in the dead-letter table.
+    pub dead: u64,
+    /// What the sink itself refused, beside [`Batch::rejected`].
+    pub refused: Vec<Rejected>,
+}
+
+impl Outcome {
+    /// Adds the figures of another batch.
+    pub fn add(&mut self, other: Outcome) {
+        self.applied += other.applied;
+        self.stale += other.stale;
+        self.dead += other.dead;
+        self.refused.extend(other.refused);
+    }
+}
