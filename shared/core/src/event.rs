@@ -1,6 +1,6 @@
 //! What every source delivers, whatever its wire format: one event a record.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use crate::error::Error;
 use crate::value::Value;
@@ -47,8 +47,8 @@ pub struct Origin {
     pub position: Box<str>,
     /// The item's key as text, for people; empty when unknown.
     pub key: Box<str>,
-    /// The record as it arrived, byte for byte.
-    pub payload: Arc<[u8]>,
+    /// The record as it arrived, byte for byte: mostly a part of the payload that all records of a delivery share.
+    pub payload: Bytes,
 }
 
 /// A record that could not be decoded into an event. It is dead-lettered with its bytes.

@@ -2,17 +2,23 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
+
 use crate::error::Result;
-use crate::event::{Decoded, Event};
+use crate::event::Decoded;
 use crate::sink::Budget;
 
 /// A source that pushes: bytes to events. Pure: no clock, no network.
 pub trait Decode {
-    /// Decodes a payload record by record; a broken record never takes the others with it.
+    /// One record: a [`Decoded`] and what the caller needs to group records and to acknowledge them.
+    type Record;
+
+    /// Decodes a payload record by record; a broken record never takes the others with it. Records share the payload's
+    /// bytes and are decoded as the iterator advances, so that no more than one needs to be in memory.
     ///
     /// # Errors
     /// `Data` when the payload as a whole is not of this source.
-    fn decode(&self, payload: &[u8]) -> Result<Vec<Decoded>>;
+    fn decode(&self, payload: Bytes) -> Result<impl Iterator<Item = Self::Record>>;
 }
 
 /// A source that is polled: a cursor to the next page.
@@ -28,8 +34,11 @@ pub trait Poll {
 /// A page of a polled source.
 #[derive(Debug)]
 pub struct Page {
-    /// The events.
-    pub events: Vec<Event>,
+    /// The events, and the records that could not be made one.
+    pub events: Vec<Decoded>,
     /// Where the next page begins; `None` when this was the last.
     pub next: Option<String>,
+    /// When the source was asked, in microseconds since 1970: every event is the source's state at that time or later.
+    /// A repair compares it with what the rows say.
+    pub asked_at: i64,
 }
