@@ -271,7 +271,8 @@ fn refused(error: &minijinja::Error, source: &str) -> Flaw {
 fn failed(error: &minijinja::Error) -> Error {
     let mut message = format!("an expression failed: {}", error.kind());
     if let Some(detail) = error.detail().filter(|d| d.starts_with("tried to use ") || d.starts_with(python::OURS)) {
-        message = format!("an expression failed: {}", detail.trim_start_matches(python::OURS));
+        message = format!("an expression failed: {}", detail.trim_start_matches(python::OURS))
+            .replace("plain object", "number of many digits");
     }
     let place = error.range().and_then(|range| error.template_source()?.get(range));
     if let Some(place) = place.filter(|place| !place.trim().is_empty()) {
