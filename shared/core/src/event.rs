@@ -61,4 +61,4 @@ pub struct Undecodable {
 }
 
 /// What decoding one record gives.
-pub type Decoded = std::result::Result<Event, Undecodable>;
+pub type Decoded = Result<Event, Undecodable>;

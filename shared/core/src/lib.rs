@@ -3,6 +3,7 @@
 //! Pure: no tokio, no AWS, no clock, no environment, no network. What it needs of the world is handed in.
 
 pub mod batch;
+pub mod cast;
 pub mod cell;
 pub mod change;
 pub mod column_type;
@@ -12,8 +13,10 @@ pub mod event;
 pub mod expr;
 pub mod finding;
 pub mod mapping;
+pub mod memory;
 pub mod path;
 pub mod pipeline;
+pub mod route;
 pub mod sink;
 pub mod source;
 pub mod table;

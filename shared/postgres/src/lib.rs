@@ -1,1 +1,19 @@
-//! placeholder
+//! The only crate that writes SQL: connecting, migrating, applying batches, checkpoints, leases and dead letters.
+//!
+//! It knows changes and tables, never sources. The statements are in `sql`, the transaction in `flush`, what happens
+//! when a row is refused in `bisect`.
+
+mod bisect;
+mod catalog;
+mod checkpoint;
+mod chunk;
+pub mod connect;
+mod dead_letter;
+mod encode;
+mod flush;
+mod migrate;
+mod session;
+mod sink;
+mod sql;
+
+pub use sink::{Credentials, Postgres};

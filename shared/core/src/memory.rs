@@ -1,0 +1,143 @@
+//! The in-memory twin of the Postgres sink: the same version rule without a server. Property tests compare the two, and
+//! what they must agree on is written here in its plainest form.
+
+use std::collections::BTreeMap;
+
+use crate::batch::{Batch, Outcome, Rejected};
+use crate::cell::{Cell, Key, Row};
+use crate::change::{Change, Op};
+use crate::error::Result;
+use crate::sink::{Budget, Sink};
+use crate::table::{DeleteMode, Role, Table};
+use crate::version::Version;
+
+/// A row of the twin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// Its version.
+    pub version: Version,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+    /// Its values besides the key.
+    pub row: Row,
+}
+
+/// Tables in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    tables: BTreeMap<String, BTreeMap<Key, Stored>>,
+    ledger: BTreeMap<(String, Key), Version>,
+    dead: BTreeMap<String, Vec<Rejected>>,
+}
+
+impl Memory {
+    /// The rows of a table by key, tombstones included.
+    pub fn table(&self, name: &str) -> BTreeMap<Key, Stored> {
+        self.tables.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The rejections by source position.
+    pub fn dead(&self) -> &BTreeMap<String, Vec<Rejected>> {
+        &self.dead
+    }
+
+    /// Applies one change; whether it was newer than what is stored.
+    fn change(&mut self, table: &Table, change: &Change) -> bool {
+        let name = table.qualified_name();
+        if table.uses_ledger() {
+            let stored = self.ledger.entry((name.clone(), change.key.clone())).or_insert(change.version);
+            if *stored > change.version {
+                return false;
+            }
+            *stored = change.version;
+        }
+        let rows = self.tables.entry(name).or_default();
+        match &change.op {
+            Op::Upsert(row, _) => {
+                upsert(rows, change, &change.key, Stored { version: change.version, deleted: false, row: row.clone() })
+            }
+            Op::Delete(_) if table.delete.mode == DeleteMode::Hard => {
+                rows.remove(&change.key);
+                true
+            }
+            Op::Delete(row) => {
+                let row = match rows.get(&change.key) {
+                    Some(stored) => bury(table, stored, row),
+                    None => row.clone(),
+                };
+                upsert(rows, change, &change.key, Stored { version: change.version, deleted: true, row })
+            }
+            Op::Replace(elements) => {
+                for element in elements {
+                    let stored = Stored { version: change.version, deleted: false, row: element.row.clone() };
+                    upsert(rows, change, &element.key, stored);
+                }
+                let positions = table.children.as_ref().map(|children| children.parent.clone()).unwrap_or_default();
+                let of_parent = |key: &Key| positions.iter().map(|p| &key[*p]).eq(change.key.iter());
+                if table.delete.mode == DeleteMode::Hard {
+                    rows.retain(|key, stored| !of_parent(key) || stored.version >= change.version);
+                } else {
+                    let left = rows
+                        .iter_mut()
+                        .filter(|(key, stored)| of_parent(key) && stored.version < change.version && !stored.deleted);
+                    left.for_each(|(_, stored)| sweep(table, stored, change));
+                }
+                true
+            }
+        }
+    }
+}
+
+fn upsert(rows: &mut BTreeMap<Key, Stored>, change: &Change, key: &Key, new: Stored) -> bool {
+    match rows.get(key) {
+        Some(stored) if stored.version >= change.version => false,
+        _ => {
+            rows.insert(key.clone(), new);
+            true
+        }
+    }
+}
+
+/// The values of a tombstone over those of the row that was there.
+fn bury(table: &Table, stored: &Stored, tombstone: &Row) -> Row {
+    let keep = table.delete.mode == DeleteMode::Soft { keep: true };
+    let columns = table.columns.iter().zip(tombstone).zip(&stored.row);
+    let cells = columns.map(|((column, new), old)| match column.role {
+        Role::Data if keep && (new.is_null() || column.default.is_some()) => old.clone(),
+        Role::DeletedAt | Role::DeletedReason if stored.deleted => old.clone(),
+        _ => new.clone(),
+    });
+    cells.collect()
+}
+
+fn sweep(table: &Table, stored: &mut Stored, change: &Change) {
+    let keep = table.delete.mode == DeleteMode::Soft { keep: true };
+    for (column, cell) in table.columns.iter().zip(stored.row.iter_mut()) {
+        match column.role {
+            Role::DeletedFlag => *cell = Cell::Bool(true),
+            Role::DeletedAt => *cell = change.at.map_or(Cell::Null, Cell::from_unix_micros),
+            Role::DeletedReason => *cell = Cell::Text("absent".into()),
+            Role::Data if keep => {}
+            Role::Data => *cell = Cell::Null,
+        }
+    }
+    (stored.version, stored.deleted) = (change.version, true);
+}
+
+impl Sink for Memory {
+    async fn apply(&mut self, batch: &Batch<'_>, _budget: &impl Budget) -> Result<Outcome> {
+        let applied =
+            batch.changes.iter().filter(|change| self.change(&batch.tables[usize::from(change.table)], change)).count()
+                as u64;
+        for rejection in &batch.rejected {
+            let position = batch.origins[rejection.event as usize].position.to_string();
+            self.dead.entry(position).or_default().push(rejection.clone());
+        }
+        Ok(Outcome {
+            applied,
+            stale: batch.changes.len() as u64 - applied,
+            dead: batch.rejected.len() as u64,
+            refused: Vec::new(),
+        })
+    }
+}

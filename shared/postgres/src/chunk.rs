@@ -1,0 +1,164 @@
+//! A chunk of a batch as the statements that apply it, in their order.
+
+use tributary_core::cast::cell_text;
+use tributary_core::change::{Change, Op};
+use tributary_core::table::{Column, DeleteMode, Table};
+
+use crate::encode::Line;
+use crate::sql::{self, Fallbacks, Form, Statement};
+
+/// How many changes one statement carries. One statement for 10 000 rows spills out of `work_mem`.
+pub(crate) const CHUNK: usize = 500;
+
+/// A table with the statements that write it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    upserts: [Statement; 4],
+    ledger: Option<Ledger>,
+}
+
+#[derive(Debug)]
+struct Ledger {
+    settle: Statement,
+    settle_replay: Statement,
+    /// Takes away the rows of hard deletes, or the children that left their set.
+    remove: Statement,
+}
+
+const FORMS: [Form; 4] = [
+    Form { tombstones: false, replay: false },
+    Form { tombstones: true, replay: false },
+    Form { tombstones: false, replay: true },
+    Form { tombstones: true, replay: true },
+];
+
+impl Writer {
+    pub(crate) fn new(table: &Table, fallbacks: &Fallbacks) -> Self {
+        let remove = match &table.children {
+            Some(children) => Some(sql::sweep(table, &children.parent)),
+            None => (table.delete.mode == DeleteMode::Hard).then(|| sql::delete(table)),
+        };
+        Writer {
+            upserts: FORMS.map(|form| sql::upsert(table, form, fallbacks)),
+            ledger: remove.map(|remove| Ledger {
+                settle: sql::ledger(table, false),
+                settle_replay: sql::ledger(table, true),
+                remove,
+            }),
+        }
+    }
+
+    fn upsert(&self, form: Form) -> &Statement {
+        &self.upserts[usize::from(form.tombstones) + 2 * usize::from(form.replay)]
+    }
+
+    /// The statements that a warm connection should have prepared.
+    pub(crate) fn common(&self) -> impl Iterator<Item = &Statement> {
+        let ledger = self.ledger.iter().flat_map(|ledger| [&ledger.settle, &ledger.remove]);
+        self.upserts[..2].iter().chain(ledger)
+    }
+}
+
+/// A statement with its lines.
+pub(crate) struct Step<'a> {
+    pub(crate) statement: &'a Statement,
+    pub(crate) lines: Vec<Line<'a>>,
+    /// Whether its row count is the number of changes that were applied.
+    pub(crate) counts: bool,
+}
+
+/// Changes of one table, compacted and sorted, with what their lines borrow.
+pub(crate) struct Chunk<'a> {
+    writer: &'a Writer,
+    changes: Vec<&'a Change>,
+    ledger_keys: Vec<String>,
+}
+
+impl<'a> Chunk<'a> {
+    pub(crate) fn new(table: &Table, writer: &'a Writer, changes: Vec<&'a Change>) -> Self {
+        let columns: Vec<&Column> = match &table.children {
+            Some(children) => children.parent.iter().map(|position| &table.key[*position]).collect(),
+            None => table.key.iter().collect(),
+        };
+        let ledger_keys = if writer.ledger.is_some() {
+            changes.iter().map(|change| ledger_key(change, &columns)).collect()
+        } else {
+            Vec::new()
+        };
+        Chunk { writer, changes, ledger_keys }
+    }
+
+    /// The statements of this chunk, in the order in which they must run.
+    pub(crate) fn steps(&'a self, replay: bool) -> Vec<Step<'a>> {
+        let heads: Vec<Line<'a>> = self.changes.iter().enumerate().map(|(i, change)| self.head(i, change)).collect();
+        let Some(ledger) = &self.writer.ledger else {
+            let form = Form { tombstones: heads.iter().any(|line| line.deleted), replay };
+            return vec![Step { statement: self.writer.upsert(form), lines: heads, counts: true }];
+        };
+        let mut rows: Vec<Line<'a>> = Vec::new();
+        for (change, head) in self.changes.iter().zip(&heads) {
+            match &change.op {
+                Op::Upsert(..) => rows.push(*head),
+                Op::Delete(_) => {}
+                Op::Replace(elements) => rows.extend(elements.iter().map(|element| Line {
+                    key: &element.key,
+                    row: &element.row,
+                    notes: element.notes.as_deref(),
+                    deleted: false,
+                    ..*head
+                })),
+            }
+        }
+        let removed: Vec<Line<'a>> = self
+            .changes
+            .iter()
+            .zip(&heads)
+            .filter(|(change, _)| !matches!(change.op, Op::Upsert(..)))
+            .map(|(_, head)| *head)
+            .collect();
+        let settle = if replay { &ledger.settle_replay } else { &ledger.settle };
+        let mut steps = vec![Step { statement: settle, lines: heads, counts: true }];
+        let upsert = self.writer.upsert(Form { tombstones: false, replay });
+        steps.extend(rows.chunks(CHUNK).map(|lines| Step { statement: upsert, lines: lines.to_vec(), counts: false }));
+        if !removed.is_empty() {
+            steps.push(Step { statement: &ledger.remove, lines: removed, counts: false });
+        }
+        steps
+    }
+
+    fn head(&'a self, position: usize, change: &'a Change) -> Line<'a> {
+        let (row, notes, deleted): (&[_], _, _) = match &change.op {
+            Op::Upsert(row, notes) => (row, notes.as_deref(), false),
+            Op::Delete(row) => (row, None, true),
+            Op::Replace(elements) => (&[], None, elements.is_empty()),
+        };
+        let ledger_key = self.ledger_keys.get(position).map_or("", String::as_str);
+        Line { key: &change.key, row, notes, version: change.version, at: change.at, deleted, ledger_key }
+    }
+}
+
+/// The key as the ledger stores it: its text, or for several columns a JSON array of their texts.
+fn ledger_key(change: &Change, columns: &[&Column]) -> String {
+    let mut texts =
+        change.key.iter().zip(columns).map(|(cell, column)| cell_text(cell, &column.ty).unwrap_or_default());
+    match (columns.len(), texts.next()) {
+        (1, Some(only)) => only,
+        (_, first) => {
+            let texts: Vec<String> = first.into_iter().chain(texts).map(|text| json_string(&text)).collect();
+            format!("[{}]", texts.join(","))
+        }
+    }
+}
+
+fn json_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}

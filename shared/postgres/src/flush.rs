@@ -1,0 +1,99 @@
+//! A batch as one transaction in one flush: begin, all chunks of all tables, dead letters, checkpoint, commit.
+
+use tokio_postgres::error::SqlState;
+use tributary_core::batch::{Batch, Outcome, Rejected};
+use tributary_core::change::Change;
+use tributary_core::{Error, Result};
+
+use crate::chunk::{CHUNK, Chunk, Writer};
+use crate::dead_letter::{self, Letters};
+use crate::session::{Session, in_order};
+use crate::{checkpoint, sink::Writers};
+
+/// The transaction's start. The level is named because a database may have another default, and the versioned upsert
+/// relies on seeing what committed while it waited for a row.
+pub(crate) const BEGIN: &str = "begin isolation level read committed read write";
+
+/// Splits the survivors of a batch into chunks: one table each, in the order of compaction.
+pub(crate) fn chunks<'a>(batch: &'a Batch<'_>, survivors: &[u32], writers: &'a Writers) -> Result<Vec<Chunk<'a>>> {
+    let changes: Vec<&'a Change> = survivors.iter().map(|position| &batch.changes[*position as usize]).collect();
+    let mut chunks = Vec::with_capacity(changes.len() / CHUNK + 1);
+    for of_table in changes.chunk_by(|a, b| a.table == b.table) {
+        let (table, writer) = writer(batch, of_table[0], writers)?;
+        chunks.extend(of_table.chunks(CHUNK).map(|changes| Chunk::new(table, writer, changes.to_vec())));
+    }
+    Ok(chunks)
+}
+
+pub(crate) fn writer<'a>(
+    batch: &'a Batch<'_>,
+    change: &Change,
+    writers: &'a Writers,
+) -> Result<(&'a tributary_core::table::Table, &'a Writer)> {
+    let table = &batch.tables[usize::from(change.table)];
+    let writer = writers.get(&table.qualified_name());
+    let writer = writer.ok_or_else(|| Error::config(format!("table {} was not checked", table.qualified_name())))?;
+    Ok((table, writer))
+}
+
+/// Sends the whole transaction and waits once. On an error nothing is stored.
+///
+/// # Errors
+/// The first error of the transaction: the others only say that it had failed already.
+pub(crate) async fn flush(
+    session: &mut Session,
+    batch: &Batch<'_>,
+    chunks: &[Chunk<'_>],
+    replay: bool,
+) -> Result<Outcome, tokio_postgres::Error> {
+    let steps: Vec<_> = chunks.iter().flat_map(|chunk| chunk.steps(replay)).collect();
+    let letters = Letters::new(batch, &batch.rejected, &[]);
+    let row = batch.checkpoint.as_ref().map(|checkpoint| checkpoint::Row::new(batch.pipeline, checkpoint));
+    let results = {
+        let session = &*session;
+        let mut pending = Vec::with_capacity(steps.len() + 4);
+        pending.push(session.command(BEGIN));
+        pending.extend(steps.iter().map(|step| session.run(step.statement, &step.lines)));
+        if !letters.is_empty() {
+            pending.push(Box::pin(letters.store(session)));
+        }
+        if let Some(row) = &row {
+            pending.push(Box::pin(row.store(session)));
+        }
+        pending.push(session.command("commit"));
+        in_order(pending).await
+    };
+    // `commit` of a failed transaction answers ROLLBACK without an error: success is that every statement succeeded.
+    let tags: Vec<u64> = results.into_iter().collect::<Result<_, _>>()?;
+    let applied = steps.iter().zip(&tags[1..]).filter(|(step, _)| step.counts).map(|(_, rows)| rows).sum();
+    for step in &steps {
+        let types: Vec<_> = step.statement.parameters.iter().map(|(_, ty)| ty.clone()).collect();
+        session.want(&step.statement.sql, &types);
+    }
+    if !letters.is_empty() {
+        session.want(dead_letter::STORE, &dead_letter::STORE_TYPES);
+    }
+    if row.is_some() {
+        session.want(checkpoint::STORE, &checkpoint::STORE_TYPES);
+    }
+    Ok(outcome(batch, applied, letters.len(), Vec::new()))
+}
+
+/// The figures of a committed batch.
+pub(crate) fn outcome(batch: &Batch<'_>, applied: u64, dead: usize, refused: Vec<Rejected>) -> Outcome {
+    let not_applied = (batch.changes.len() as u64).saturating_sub(applied);
+    let stale = not_applied.saturating_sub(refused.len() as u64);
+    Outcome { applied, stale, dead: dead as u64, refused }
+}
+
+/// Whether an error is the fault of a row, so that the others can be applied without it.
+pub(crate) fn is_of_a_row(error: &tokio_postgres::Error) -> bool {
+    let Some(db) = error.as_db_error() else { return false };
+    if db.constraint() == Some(checkpoint::LEASE_HELD) {
+        return false;
+    }
+    // 21 a key twice in one statement, 22 data, 23 integrity, 44 check option, 54 an index row that is too large,
+    // P0001 a trigger of the user's that refuses the row.
+    let code = db.code().code();
+    ["21", "22", "23", "44", "54"].contains(&&code[..2]) || *db.code() == SqlState::RAISE_EXCEPTION
+}

@@ -1,0 +1,320 @@
+//! Tables as the mapping wants them: what is missing is added, what is there is adopted, nothing is dropped or narrowed.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tributary_core::column_type::{Base, ColumnType};
+use tributary_core::table::{Column, DeleteMode, Role, Table};
+use tributary_core::{Error, Result};
+
+use crate::catalog::{self, Found, FoundColumn};
+use crate::connect::classify;
+use crate::session::Session;
+use crate::sql::{definition, quote, relation};
+
+/// The tables that Tributary keeps for itself.
+const OWN_TABLES: &str = include_str!("schema.sql");
+
+/// Any number will do, as long as it is always the same and nobody else's: "tribut" in ASCII.
+const ADVISORY_LOCK: i64 = 0x7472_6962_7574;
+
+/// What has to be done before the mapping's tables can be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Statements that add what is missing, in order.
+    pub steps: Vec<Step>,
+    /// What only a person can settle.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A statement of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The statement.
+    pub sql: String,
+    /// Why it is needed.
+    pub why: String,
+}
+
+/// A table that cannot serve as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The table.
+    pub table: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "table {}: {}; {}", self.table, self.problem, self.remedy)
+    }
+}
+
+impl Plan {
+    /// Whether nothing has to be done.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.refusals.is_empty()
+    }
+
+    /// An error with all that has to be done, unless that is nothing.
+    pub(crate) fn must_be_empty(&self) -> Result<()> {
+        if !self.refusals.is_empty() {
+            let all: Vec<String> = self.refusals.iter().map(Refusal::to_string).collect();
+            return Err(Error::config(format!("the mapping and the database disagree: {}", all.join("; ")))
+                .with_hint("`tributary migrate --dry-run` shows each with its remedy"));
+        }
+        if let Some(first) = self.steps.first() {
+            let more = self.steps.len() - 1;
+            return Err(Error::config(format!("the database is not ready: {} (and {more} more)", first.why))
+                .with_hint("run `tributary migrate`, or set `auto_migrate: additive` on the datastore"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the tables of schema.sql are there.
+pub(crate) async fn own_tables_exist(session: &Session) -> Result<bool> {
+    let query = "select count(*) = 5 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+        where n.nspname = 'tributary' and c.relname in ('checkpoint', 'lease', 'dead_letter', 'ledger', 'tally')";
+    let rows = session.client().query_typed(query, &[]).await.map_err(|e| classify(e, "read the catalog"))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Reads the catalog and plans. Changes nothing.
+pub(crate) async fn dry_run(session: &Session, tables: &[Table]) -> Result<Plan> {
+    let found = catalog::read(session, tables).await?;
+    let mut plan = plan(tables, &found, own_tables_exist(session).await?);
+    add_schemas(session, tables, &found, &mut plan).await?;
+    Ok(plan)
+}
+
+/// Plans and runs the plan, under an advisory lock so that functions that start together don't collide.
+///
+/// # Errors
+/// `Config` when the plan has refusals: then nothing is changed.
+pub(crate) async fn run(session: &Session, tables: &[Table]) -> Result<Plan> {
+    let failed = |error| classify(error, "migrate");
+    let client = session.client();
+    client.batch_execute("begin").await.map_err(failed)?;
+    client.batch_execute(&format!("select pg_advisory_xact_lock({ADVISORY_LOCK})")).await.map_err(failed)?;
+    let done = async {
+        let plan = dry_run(session, tables).await?;
+        if !plan.refusals.is_empty() {
+            plan.must_be_empty()?;
+        }
+        for step in &plan.steps {
+            let doing = format!("migrate: {}", step.why);
+            client.batch_execute(&step.sql).await.map_err(|e| classify(e, &doing))?;
+            tracing::info!(why = step.why, "migrated");
+        }
+        Ok(plan)
+    };
+    let done: Result<Plan> = Box::pin(done).await;
+    let end = if done.is_ok() { "commit" } else { "rollback" };
+    client.batch_execute(end).await.map_err(failed)?;
+    done
+}
+
+async fn add_schemas(session: &Session, tables: &[Table], found: &[Option<Found>], plan: &mut Plan) -> Result<()> {
+    let missing = tables.iter().zip(found).filter(|(_, found)| found.is_none());
+    let wanted: BTreeSet<&str> = missing.filter_map(|(table, _)| table.schema.as_deref()).collect();
+    for schema in wanted {
+        let query = "select 1 from pg_namespace where nspname = $1";
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), _); 1] =
+            [(&schema, tokio_postgres::types::Type::TEXT)];
+        let rows = session.client().query_typed(query, &parameters).await;
+        if rows.map_err(|e| classify(e, "read the catalog"))?.is_empty() {
+            let sql = format!("create schema {}", quote(schema));
+            plan.steps.insert(0, Step { sql, why: format!("schema {schema} is missing") });
+        }
+    }
+    Ok(())
+}
+
+/// Compares the mapping's tables with what was found.
+pub(crate) fn plan(tables: &[Table], found: &[Option<Found>], own_tables: bool) -> Plan {
+    let mut plan = Plan::default();
+    if !own_tables {
+        plan.steps.push(Step { sql: OWN_TABLES.to_owned(), why: "the tables of schema tributary are missing".into() });
+    }
+    for (table, found) in tables.iter().zip(found) {
+        match found {
+            None => plan
+                .steps
+                .push(Step { sql: create(table), why: format!("table {} is missing", table.qualified_name()) }),
+            Some(found) => Adoption { table, found, plan: &mut plan }.adopt(),
+        }
+    }
+    plan
+}
+
+fn create(table: &Table) -> String {
+    let mut lines: Vec<String> =
+        table.key.iter().map(|column| format!("{} not null", definition(&column.name, &column.ty))).collect();
+    lines.extend(table.columns.iter().map(|column| definition(&column.name, &column.ty)));
+    lines.extend(own_columns(table).into_iter().map(|(name, rest)| format!("{} {rest}", quote(name))));
+    let key: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
+    lines.push(format!("primary key ({})", key.join(", ")));
+    // Room on the page for the next version of a row, so that an update touches no index.
+    format!("create table {} (\n  {}\n) with (fillfactor = 90)", relation(table), lines.join(",\n  "))
+}
+
+/// Rows that are there before the adoption get version −1, so that a backfill may fill them.
+fn own_columns(table: &Table) -> Vec<(&str, String)> {
+    let meta = &table.meta;
+    let not_nan = format!("numeric not null default -1 check ({} <> 'NaN')", quote(&meta.version));
+    let mut columns = vec![
+        (meta.version.as_str(), not_nan),
+        (meta.deleted.as_str(), "boolean not null default false".to_owned()),
+        (meta.source_at.as_str(), "timestamptz".to_owned()),
+        (meta.synced_at.as_str(), "timestamptz".to_owned()),
+    ];
+    columns.extend(meta.errors.as_deref().map(|name| (name, "jsonb".to_owned())));
+    columns
+}
+
+/// A table that was there before us.
+struct Adoption<'a> {
+    table: &'a Table,
+    found: &'a Found,
+    plan: &'a mut Plan,
+}
+
+impl Adoption<'_> {
+    fn adopt(mut self) {
+        let (table, found) = (self.table, self.found);
+        if !matches!(found.kind.as_str(), "r" | "p") {
+            self.refuse("it is no table", "name a table: a view or a foreign table can't take versioned upserts");
+            return;
+        }
+        for column in table.key.iter().chain(&table.columns) {
+            match found.columns.get(&column.name) {
+                None => self.add(&column.name, &column.ty.to_string()),
+                Some(there) => self.mapped(column, there),
+            }
+        }
+        for (name, rest) in own_columns(table) {
+            match found.columns.get(name) {
+                None => self.add(name, &rest),
+                Some(there) => self.own(name, rest.split(' ').next().unwrap_or_default(), there),
+            }
+        }
+        self.unmapped();
+        self.unique();
+    }
+
+    fn refuse(&mut self, problem: impl Into<String>, remedy: impl Into<String>) {
+        let table = self.table.qualified_name();
+        self.plan.refusals.push(Refusal { table, problem: problem.into(), remedy: remedy.into() });
+    }
+
+    fn add(&mut self, name: &str, rest: &str) {
+        let sql = format!("alter table {} add column {} {rest}", relation(self.table), quote(name));
+        let why = format!("column {name} of table {} is missing", self.table.qualified_name());
+        self.plan.steps.push(Step { sql, why });
+    }
+
+    fn mapped(&mut self, column: &Column, there: &FoundColumn) {
+        let name = &column.name;
+        if there.computed {
+            self.refuse(format!("column {name} is computed by the database"), "take it out of the mapping");
+        } else if !fits(&column.ty, there) {
+            let problem = format!("column {name} is {} in the database and {} in the mapping", there.ty, column.ty);
+            self.refuse(problem, format!("write `type: {}`", there.ty));
+        }
+        let is_key = self.table.key.iter().any(|key| key.name == *name);
+        let tombstones = matches!(self.table.delete.mode, DeleteMode::Soft { .. }) && self.table.children.is_none();
+        let filled = is_key || column.role == Role::DeletedFlag || column.default.is_some() || there.default.is_some();
+        if there.not_null && !filled && tombstones {
+            self.refuse(
+                format!("column {name} is not null, and the tombstone of a row that was never seen has no value for it"),
+                format!("give it a `default:` in the mapping, or `alter table {} alter column {} drop not null`, or use `delete: hard`", relation(self.table), quote(name)),
+            );
+        }
+    }
+
+    fn own(&mut self, name: &str, wanted: &str, there: &FoundColumn) {
+        let wanted = if wanted == "timestamptz" { "timestamp with time zone" } else { wanted };
+        if there.base != wanted || (wanted == "numeric" && there.ty != "numeric") {
+            let problem = format!("column {name} is {}, and Tributary keeps {wanted} there", there.ty);
+            self.refuse(problem, "name another column under `meta:` of the sink");
+        } else if name == self.table.meta.version && !there.not_null {
+            let t = relation(self.table);
+            self.refuse(
+                format!("column {name} can be null, and a row without a version could never be updated"),
+                format!(
+                    "`update {t} set {c} = -1 where {c} is null`, then `alter table {t} alter column {c} set not null`",
+                    c = quote(name)
+                ),
+            );
+        }
+    }
+
+    /// Columns that we don't write must be able to stay empty.
+    fn unmapped(&mut self) {
+        let table = self.table;
+        let own: BTreeSet<&str> = own_columns(table).into_iter().map(|(name, _)| name).collect();
+        for (name, there) in &self.found.columns {
+            let mapped = table.key.iter().chain(&table.columns).any(|column| column.name == *name);
+            if !mapped && !own.contains(name.as_str()) && there.not_null && !there.filled && !there.computed {
+                self.refuse(
+                    format!("column {name} is not null, has no default and is not in the mapping"),
+                    format!("map it, or `alter table {} alter column {} set default …`", relation(table), quote(name)),
+                );
+            }
+        }
+    }
+
+    fn unique(&mut self) {
+        let mut key: Vec<String> = self.table.key.iter().map(|column| column.name.clone()).collect();
+        key.sort();
+        if self.found.unique.contains(&key) {
+            return;
+        }
+        let columns: Vec<String> = self.table.key.iter().map(|column| quote(&column.name)).collect();
+        let (columns, t) = (columns.join(", "), relation(self.table));
+        let sql = if self.found.has_primary_key {
+            format!("create unique index on {t} ({columns})")
+        } else {
+            format!("alter table {t} add primary key ({columns})")
+        };
+        let why = format!("the key of table {} is not unique in the database", self.table.qualified_name());
+        self.plan.steps.push(Step { sql, why });
+    }
+}
+
+/// Whether values of the mapping's type can be assigned to the column without loss or surprise.
+fn fits(mapped: &ColumnType, there: &FoundColumn) -> bool {
+    let base = there.base.as_str();
+    if mapped.array {
+        let element = ColumnType::scalar(mapped.base.clone());
+        return base.strip_suffix("[]").is_some_and(|inner| canonical(&element).is_none_or(|name| name == inner));
+    }
+    match (&mapped.base, base) {
+        (Base::Text | Base::Varchar(_) | Base::Char(_), "text" | "character varying" | "character") => true,
+        (Base::Int2, "integer" | "bigint" | "numeric")
+        | (Base::Int4, "bigint" | "numeric")
+        | (Base::Int8, "numeric") => true,
+        (Base::Float4, "double precision") => true,
+        // A scale that the mapping doesn't know of would round in silence.
+        (Base::Numeric(_), "numeric") => there.ty == "numeric" || there.ty == mapped.to_string(),
+        _ => canonical(mapped).is_none_or(|name| name == base),
+    }
+}
+
+/// The type's name as `format_type` prints it; `None` for types that only the server knows.
+fn canonical(ty: &ColumnType) -> Option<String> {
+    Some(match &ty.base {
+        Base::Other { .. } => return None,
+        Base::Varchar(_) => "character varying".to_owned(),
+        Base::Char(_) => "character".to_owned(),
+        Base::Numeric(_) => "numeric".to_owned(),
+        Base::Time => "time without time zone".to_owned(),
+        Base::Timestamp => "timestamp without time zone".to_owned(),
+        Base::Timestamptz => "timestamp with time zone".to_owned(),
+        _ => ty.to_string(),
+    })
+}

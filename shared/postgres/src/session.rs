@@ -1,0 +1,178 @@
+//! One connection, with the statements that are prepared on it.
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error};
+use tributary_core::Result;
+
+use crate::connect::{Target, connect};
+use crate::encode::{Column, Line};
+use crate::sql::Statement;
+
+/// After this long without use, a connection is checked before it is trusted: an execution environment that was frozen
+/// wakes up with a socket that looks open.
+const IDLE: Duration = Duration::from_secs(30);
+const PING: Duration = Duration::from_secs(2);
+
+/// A connection to Postgres.
+pub(crate) struct Session {
+    client: Arc<Client>,
+    task: JoinHandle<()>,
+    last_used: Instant,
+    prepared: HashMap<String, tokio_postgres::Statement>,
+    /// Statements that ran unnamed and are worth preparing before they run again.
+    wanted: HashSet<(String, Vec<Type>)>,
+    /// Behind a proxy nothing is prepared: a named statement would pin the connection.
+    proxy: bool,
+    tally: Option<JoinHandle<()>>,
+}
+
+type Pending<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + 'a>>;
+
+impl Session {
+    pub(crate) async fn open(target: &Target) -> Result<Self> {
+        let (client, task) = connect(target).await?;
+        Ok(Session {
+            client: Arc::new(client),
+            task,
+            last_used: Instant::now(),
+            prepared: HashMap::new(),
+            wanted: HashSet::new(),
+            proxy: target.proxy(),
+            tally: None,
+        })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the connection still answers. Costs a round trip only after a pause.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        if self.client.is_closed() {
+            return false;
+        }
+        if self.last_used.elapsed() > IDLE {
+            let answer = tokio::time::timeout(PING, self.client.check_connection()).await;
+            if !matches!(answer, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        self.last_used = Instant::now();
+        true
+    }
+
+    /// Prepares statements, all in one round trip.
+    pub(crate) async fn prepare(
+        &mut self,
+        statements: impl IntoIterator<Item = (String, Vec<Type>)>,
+    ) -> Result<(), Error> {
+        if self.proxy {
+            return Ok(());
+        }
+        let missing: Vec<_> = statements.into_iter().filter(|(sql, _)| !self.prepared.contains_key(sql)).collect();
+        let prepared = try_join_all(missing.iter().map(|(sql, types)| self.client.prepare_typed(sql, types))).await?;
+        self.prepared.extend(missing.into_iter().map(|(sql, _)| sql).zip(prepared));
+        Ok(())
+    }
+
+    /// Prepares what ran unnamed last time.
+    pub(crate) async fn prepare_wanted(&mut self) -> Result<(), Error> {
+        let wanted = std::mem::take(&mut self.wanted);
+        if wanted.is_empty() { Ok(()) } else { self.prepare(wanted).await }
+    }
+
+    /// Notes that a statement should be prepared before it runs again.
+    pub(crate) fn want(&mut self, sql: &str, types: &[Type]) {
+        if !self.proxy && !self.prepared.contains_key(sql) {
+            self.wanted.insert((sql.to_owned(), types.to_vec()));
+        }
+    }
+
+    /// Runs a statement over lines. Sent at the first poll, so that statements polled in order form one flush.
+    pub(crate) fn run<'a>(&'a self, statement: &'a Statement, lines: &'a [Line<'a>]) -> Pending<'a> {
+        Box::pin(async move {
+            let columns: Vec<Column<'_>> =
+                statement.parameters.iter().map(|(part, _)| Column { lines, part: *part }).collect();
+            let parameters: Vec<(&(dyn ToSql + Sync), Type)> = columns
+                .iter()
+                .zip(&statement.parameters)
+                .map(|(column, (_, ty))| (column as &(dyn ToSql + Sync), ty.clone()))
+                .collect();
+            self.execute(&statement.sql, &parameters).await
+        })
+    }
+
+    /// Runs a statement, prepared where it is, unnamed otherwise. Sent at the first poll.
+    pub(crate) async fn execute(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<u64, Error> {
+        match self.prepared.get(sql) {
+            Some(statement) => self.client.execute_raw(statement, parameters.iter().map(|(value, _)| *value)).await,
+            None => self.client.execute_typed(sql, parameters).await,
+        }
+    }
+
+    /// Runs a command without parameters. Sent at the first poll.
+    pub(crate) fn command<'a>(&'a self, sql: &'a str) -> Pending<'a> {
+        Box::pin(async move { self.client.batch_execute(sql).await.map(|()| 0) })
+    }
+
+    /// Writes statistics without waiting for the answer: they are sent before the caller answers its source, and cost
+    /// no round trip on the clock.
+    pub(crate) fn tally(&mut self, pipeline: &str, applied: u64, stale: u64, dead: u64) {
+        const TALLY: &str = "insert into tributary.tally (pipeline, applied, stale, dead) values ($1, $2, $3, $4)";
+        let client = Arc::clone(&self.client);
+        let pipeline = pipeline.to_owned();
+        let figures = [applied, stale, dead].map(|figure| i64::try_from(figure).unwrap_or(i64::MAX));
+        self.tally = Some(tokio::spawn(async move {
+            let [applied, stale, dead] = figures;
+            let parameters: [(&(dyn ToSql + Sync), Type); 4] =
+                [(&pipeline, Type::TEXT), (&applied, Type::INT8), (&stale, Type::INT8), (&dead, Type::INT8)];
+            if let Err(error) = client.execute_typed(TALLY, &parameters).await {
+                tracing::warn!(code = ?error.code(), "cannot write the statistics of a batch");
+            }
+        }));
+    }
+
+    /// Waits for what was sent without waiting.
+    pub(crate) async fn settle(&mut self) {
+        if let Some(tally) = self.tally.take() {
+            // A task that panicked has lost statistics, nothing else.
+            if let Err(error) = tally.await {
+                tracing::warn!(%error, "cannot write the statistics of a batch");
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Polls all of them, in order, until all are done. The order of the first polls is the order on the wire, which
+/// `join_all` doesn't promise for long lists.
+pub(crate) async fn in_order(mut pending: Vec<Pending<'_>>) -> Vec<Result<u64, Error>> {
+    let mut results: Vec<Option<Result<u64, Error>>> = pending.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        let mut done = true;
+        for (future, result) in pending.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => done = false,
+                }
+            }
+        }
+        if done { Poll::Ready(results.iter_mut().filter_map(Option::take).collect()) } else { Poll::Pending }
+    })
+    .await
+}

@@ -1,0 +1,175 @@
+//! The Postgres sink: one connection, batches as one transaction, retries within the budget.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use tributary_core::batch::{Batch, Outcome};
+use tributary_core::change::compact;
+use tributary_core::sink::{Budget, Sink};
+use tributary_core::table::Table;
+use tributary_core::{Error, Kind, Result};
+
+use crate::bisect::{bisect, lost_lease};
+use crate::chunk::Writer;
+use crate::connect::{Target, classify};
+use crate::flush::{chunks, flush, is_of_a_row};
+use crate::session::Session;
+use crate::{catalog, checkpoint, dead_letter};
+
+/// The statements of each table, by its qualified name.
+pub(crate) type Writers = HashMap<String, Writer>;
+
+/// Waits between attempts double from here, with full jitter.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Without a deadline, attempts end after this long.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Left over after the last attempt, for the answer to the source.
+const RESERVE: Duration = Duration::from_millis(500);
+/// The share of stale changes from which the next batch is treated as a replay.
+const MOSTLY_STALE: f64 = 0.3;
+
+/// Where the database is and who we are there. Asked before each connection.
+pub trait Credentials {
+    /// The address and the credential. With `renew`, a cached secret was refused and must be fetched anew.
+    ///
+    /// # Errors
+    /// `Auth`, `Config` or `Unavailable` when the secret cannot be had.
+    fn target(&mut self, renew: bool) -> impl Future<Output = Result<Target>>;
+}
+
+/// A credential that doesn't change.
+impl Credentials for Target {
+    async fn target(&mut self, _renew: bool) -> Result<Target> {
+        Ok(self.clone())
+    }
+}
+
+/// A Postgres database that takes batches. It keeps one connection.
+pub struct Postgres<C> {
+    credentials: C,
+    tables: Vec<Table>,
+    auto_migrate: bool,
+    session: Option<Session>,
+    writers: Writers,
+    /// Whether the next batch may have been applied already.
+    suspect: bool,
+}
+
+impl<C: Credentials> Postgres<C> {
+    /// A sink for these tables. With `auto_migrate`, what they lack is added at the first connection.
+    pub fn new(credentials: C, tables: Vec<Table>, auto_migrate: bool) -> Self {
+        Postgres { credentials, tables, auto_migrate, session: None, writers: Writers::new(), suspect: false }
+    }
+
+    /// Connects, checks the tables against the mapping and prepares the statements. A function calls this while it is
+    /// initialised, where time is not throttled; [`Sink::apply`] does it when it has not been done.
+    ///
+    /// # Errors
+    /// As [`Sink::apply`].
+    pub async fn warm_up(&mut self) -> Result<()> {
+        self.session().await.map(drop)
+    }
+
+    /// Waits until statistics that were sent are stored. A function never needs to, a command does before it ends.
+    pub async fn settle(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.settle().await;
+        }
+    }
+
+    /// The live connection, opened if there is none.
+    pub(crate) async fn session(&mut self) -> Result<&mut Session> {
+        let alive = match &mut self.session {
+            Some(session) => session.is_alive().await,
+            None => false,
+        };
+        if !alive {
+            self.session = None;
+            let mut session = self.open().await?;
+            self.writers = catalog::check(&mut session, &self.tables, self.auto_migrate).await?;
+            let writes = self.writers.values().flat_map(Writer::common);
+            let common = writes.map(|s| (s.sql.clone(), s.parameters.iter().map(|(_, ty)| ty.clone()).collect()));
+            let own = [
+                (checkpoint::STORE.to_owned(), checkpoint::STORE_TYPES.to_vec()),
+                (dead_letter::STORE.to_owned(), dead_letter::STORE_TYPES.to_vec()),
+            ];
+            session.prepare(common.chain(own)).await.map_err(|e| classify(e, "prepare statements"))?;
+            self.session = Some(session);
+        }
+        self.session.as_mut().ok_or_else(|| Error::new(Kind::Bug, "the connection is gone"))
+    }
+
+    async fn open(&mut self) -> Result<Session> {
+        let target = self.credentials.target(false).await?;
+        match Session::open(&target).await {
+            // A rotated secret: fetch it anew, once.
+            Err(error) if error.kind() == Kind::Auth => {
+                tracing::warn!(error = %error.chain(), "the credential was refused; fetching it anew");
+                Session::open(&self.credentials.target(true).await?).await
+            }
+            other => other,
+        }
+    }
+
+    async fn attempt(&mut self, batch: &Batch<'_>) -> Result<Outcome> {
+        let replay = batch.replay || self.suspect;
+        self.session().await?;
+        let (Some(session), writers) = (&mut self.session, &self.writers) else {
+            return Err(Error::new(Kind::Bug, "the connection is gone"));
+        };
+        session.prepare_wanted().await.map_err(|e| classify(e, "prepare statements"))?;
+        let survivors = compact(&batch.changes);
+        let chunks = chunks(batch, &survivors, writers)?;
+        match flush(session, batch, &chunks, replay).await {
+            Ok(outcome) => Ok(outcome),
+            Err(error) if is_of_a_row(&error) => {
+                tracing::info!(pipeline = batch.pipeline, code = ?error.code(), "a row was refused; looking for it");
+                bisect(session, batch, &survivors, writers).await
+            }
+            Err(error) => Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
+        }
+    }
+}
+
+impl<C: Credentials> Sink for Postgres<C> {
+    async fn apply(&mut self, batch: &Batch<'_>, budget: &impl Budget) -> Result<Outcome> {
+        let started = Instant::now();
+        let mut longest = FIRST_WAIT;
+        loop {
+            let limit = budget.remaining().unwrap_or(PATIENCE).saturating_sub(RESERVE);
+            let attempt = Box::pin(tokio::time::timeout(limit, self.attempt(batch))).await;
+            let result = attempt.unwrap_or_else(|_| Err(Error::unavailable("postgres did not answer in time")));
+            let error = match result {
+                Ok(outcome) => {
+                    self.suspect = is_mostly_stale(&outcome);
+                    if let Some(session) = &mut self.session {
+                        session.tally(batch.pipeline, outcome.applied, outcome.stale, outcome.dead);
+                    }
+                    return Ok(outcome);
+                }
+                Err(error) => error,
+            };
+            // The transaction may have committed all the same, and the connection may be in the middle of anything.
+            self.suspect = true;
+            self.session = None;
+            let wait = longest.mul_f64(fastrand::f64());
+            let in_time = match budget.remaining() {
+                Some(left) => left > wait + RESERVE * 2,
+                None => started.elapsed() + wait < PATIENCE,
+            };
+            if !error.retry() || !in_time {
+                return Err(error);
+            }
+            tracing::warn!(pipeline = batch.pipeline, error = %error.chain(), "retrying a batch");
+            tokio::time::sleep(wait).await;
+            longest = (longest * 2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+fn is_mostly_stale(outcome: &Outcome) -> bool {
+    let all = outcome.applied + outcome.stale;
+    all > 0 && outcome.stale as f64 / all as f64 > MOSTLY_STALE
+}
