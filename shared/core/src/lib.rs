@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod cast;
+pub mod cast;
 pub mod cell;
 pub mod change;
 pub mod column_type;
