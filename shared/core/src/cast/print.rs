@@ -10,8 +10,9 @@ use crate::column_type::{Base, ColumnType};
 /// The text that Postgres reads as this cell and, for most types, prints for it (with `TimeZone` UTC, `DateStyle` ISO);
 /// `None` for NULL.
 ///
-/// Two types differ from what a column would print, because the cell doesn't know it: `numeric(p,s)` gets no zeros at
-/// its end, and `jsonb` keeps the order and spacing of the cell.
+/// Some differ from what a column would print, though Postgres reads the same value: `numeric(p,s)` gets no zeros at its
+/// end, `jsonb` keeps the order and spacing of the cell, and of a float's shortest digits Postgres prints one more when
+/// they lie exactly between two floats.
 pub fn cell_text(cell: &Cell, ty: &ColumnType) -> Option<String> {
     if cell.is_null() {
         return None;
