@@ -4,7 +4,6 @@
 
 pub mod batch;
 pub mod cast;
-pub mod cast;
 pub mod cell;
 pub mod change;
 pub mod column_type;
