@@ -176,7 +176,7 @@ mod tests {
     fn a_cause_prints_what_it_knows() {
         let check = |cause: Cause, expect| assert_eq!(cause.to_string(), expect);
         let message = "connection closed".to_owned();
-        check(Cause { message: message.clone(), ..Cause::default() }, "connection closed");
+        check(Cause { message, ..Cause::default() }, "connection closed");
         let known = Cause {
             sqlstate: Some("23505".into()),
             message: "a duplicate".into(),
