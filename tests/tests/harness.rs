@@ -1,5 +1,7 @@
 //! The harness tested: what the other tests rely on.
 
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

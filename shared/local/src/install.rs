@@ -1,7 +1,6 @@
 //! Gets a Postgres onto a machine that has none. Changes the system only as root, and starts no service.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -22,8 +21,8 @@ pub(crate) const ADVICE: &str = "install one (`apt-get install postgresql`, `bre
 /// The last release of the WebAssembly build.
 const PGLITE: &str = "pglite-oxide@0.5.1";
 
-/// Debian's packages make a cluster and start it, unless this file says otherwise.
-const DEBIAN_CLUSTERS: &str = "/etc/postgresql-common/createcluster.conf";
+/// Where Debian's packages look whether they are to make a cluster and start it when they are installed.
+const DEBIAN_CLUSTERS: &str = "/etc/postgresql-common/createcluster.d/tributary.conf";
 
 /// What an installation led to.
 pub(crate) enum Installed {
@@ -39,10 +38,10 @@ pub(crate) fn install(options: &Options) -> Result<Installed, Error> {
     let _lock = lock(&options.tools.join("lock"))?;
     let mut failures = Vec::new();
     if options.route != Route::Pglite {
-        if options.route == Route::Any {
-            if let Some(binaries) = binaries::find()? {
-                return Ok(Installed::System(binaries));
-            }
+        if options.route == Route::Any
+            && let Some(binaries) = binaries::find()?
+        {
+            return Ok(Installed::System(binaries));
         }
         for way in [with_apt, with_brew] {
             match way(options) {
@@ -79,10 +78,9 @@ fn with_apt(options: &Options) -> Result<bool, Error> {
     if !root || !succeeds("apt-get", &["--version"]) {
         return Ok(false);
     }
-    no_clusters(Path::new(DEBIAN_CLUSTERS))?;
-    let keep_ours = "Dpkg::Options::=--force-confold";
-    let packages = ["-o", keep_ours, "install", "--yes", "--no-install-recommends", "postgresql"];
+    let packages = ["install", "--yes", "--no-install-recommends", "postgresql"];
     told(options, "installing postgres with apt-get", || {
+        let _no_cluster = NoCluster::at(Path::new(DEBIAN_CLUSTERS))?;
         let mut tried = run(&options.tools, "apt-get", &packages);
         if tried.is_err() {
             // A fresh container has no lists of packages, an old one has stale ones.
@@ -94,21 +92,22 @@ fn with_apt(options: &Options) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Sees to it that the package makes no cluster and so starts none. Leaves an existing file as it is.
-fn no_clusters(file: &Path) -> Result<(), Error> {
-    if let Ok(text) = fs::read_to_string(file) {
-        if text.lines().any(|line| line.replace(' ', "").starts_with("create_main_cluster=false")) {
-            return Ok(());
-        }
-        return Err(Error::config(format!("{} lets the package start a server", file.display()))
-            .with_hint("install the package `postgresql` yourself"));
+/// Keeps the package from making a cluster, and so from starting one, while it is installed. Nothing of it stays.
+struct NoCluster<'a>(&'a Path);
+
+impl<'a> NoCluster<'a> {
+    fn at(file: &'a Path) -> Result<Self, Error> {
+        let written = file.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = written.and_then(|()| fs::write(file, "create_main_cluster = false\n"));
+        written.map(|()| NoCluster(file)).map_err(|cause| io("cannot write", file, cause))
     }
-    let written = file.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(file)?;
-        file.write_all(b"# written by tributary, which wanted the programs of postgres and no running server\n")?;
-        file.write_all(b"create_main_cluster = false\n")
-    });
-    written.map_err(|cause| io("cannot write", file, cause))
+}
+
+impl Drop for NoCluster<'_> {
+    fn drop(&mut self) {
+        // One that stays behind only means that the next version makes no cluster by itself either.
+        let _ = fs::remove_file(self.0);
+    }
 }
 
 /// macOS, and Linux with Homebrew. False when there is no Homebrew.
@@ -176,16 +175,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debian_starts_no_server_and_keeps_its_file() {
+    fn debian_is_told_only_for_the_time_being() {
         let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("etc/createcluster.conf");
-        no_clusters(&file).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
-        assert!(text.contains("create_main_cluster = false"));
-        no_clusters(&file).unwrap();
-        assert_eq!(fs::read_to_string(&file).unwrap(), text);
-        fs::write(&file, "#create_main_cluster = true\n").unwrap();
-        assert!(no_clusters(&file).is_err(), "somebody else's file");
+        let file = place.path().join("etc/tributary.conf");
+        let told = NoCluster::at(&file).unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "create_main_cluster = false\n");
+        drop(told);
+        assert!(!file.exists());
     }
 
     #[test]

@@ -59,10 +59,10 @@ impl Postgres {
                 return Err(Error::config("no postgres server on this machine").with_hint(install::ADVICE));
             }
         }
-        if options.route != Route::Install {
-            if let Some(program) = pglite::find(&options.tools) {
-                return Postgres::of_pglite(&program, options);
-            }
+        if options.route != Route::Install
+            && let Some(program) = pglite::find(&options.tools)
+        {
+            return Postgres::of_pglite(&program, options);
         }
         if !options.install {
             return Err(Error::config("no postgres on this machine").with_hint(install::ADVICE));

@@ -1,5 +1,7 @@
 //! Real servers: that they answer, and that nothing of them stays. Tests with SQL are in the workspace's `tests`.
 
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
 use std::env;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
