@@ -1,0 +1,402 @@
+//! The grammar as a JSON Schema, for editors. It says what a file looks like; what its parts mean together only
+//! [`super::load`] can say.
+
+#![allow(dead_code, reason = "the schema is derived from these types; values of them are never made")]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+/// The JSON Schema of a mapping file (draft 2020-12).
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_null));
+    settings.into_generator().into_root_schema_for::<Mapping>().to_value()
+}
+
+/// A key that may be absent is not one that may be null, which is what an `Option` means to schemars.
+fn without_null(schema: &mut Schema) {
+    let Some(object) = schema.as_object_mut() else { return };
+    if let Some(types) = object.get_mut("type")
+        && let Some(names) = types.as_array_mut()
+    {
+        names.retain(|name| name != "null");
+        if let [only] = names.as_slice() {
+            *types = only.clone();
+        }
+    }
+    if let Some(Value::Array(variants)) = object.get_mut("anyOf") {
+        variants.retain(|variant| variant != &json!({ "type": "null" }));
+        if let [only] = variants.as_slice() {
+            let only = only.clone();
+            object.remove("anyOf");
+            object.extend(only.as_object().cloned().unwrap_or_default());
+        }
+    }
+}
+
+/// A mapping of Tributary: which sources flow into which tables.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Mapping {
+    /// The systems that are read and written, by name.
+    datastores: Named<Datastore>,
+    /// From one source to the tables of one sink, by name.
+    pipelines: Named<Pipeline>,
+}
+
+/// Parts by name: a map, or a list of parts with a `name` or of single names.
+pub(super) struct Named<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for Named<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Named{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let part = generator.subschema_for::<T>();
+        let mut with_name = T::json_schema(generator);
+        add_name(&mut with_name);
+        json_schema!({
+            "anyOf": [
+                { "type": "object", "additionalProperties": part },
+                { "type": "array", "items": { "anyOf": [
+                    with_name,
+                    { "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": part }
+                ] } }
+            ]
+        })
+    }
+}
+
+/// Adds `name` to the keys of an object, or of each of its variants.
+fn add_name(schema: &mut Schema) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("name".into(), json!({ "type": "string", "minLength": 1, "description": "The name." }));
+        let required = schema.ensure_object().entry("required").or_insert_with(|| json!([]));
+        if let Some(required) = required.as_array_mut() {
+            required.push(json!("name"));
+        }
+    }
+    for variants in ["anyOf", "oneOf"] {
+        let Some(variants) = schema.get_mut(variants).and_then(Value::as_array_mut) else { continue };
+        // A part that is one word has no place for a name.
+        variants.retain(|variant| variant.get("type") != Some(&json!("string")));
+        for variant in variants {
+            if let Ok(variant) = <&mut Schema>::try_from(variant) {
+                add_name(variant);
+            }
+        }
+    }
+}
+
+/// A system that is read or written.
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "lowercase")]
+pub(super) enum Datastore {
+    /// A Postgres database: a sink.
+    Postgres(Postgres),
+    /// DynamoDB in one region: a source.
+    Dynamodb(Dynamodb),
+}
+
+/// How to reach a Postgres database: by `url`, by `secret`, or by `host` and what belongs to it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Postgres {
+    /// Where the connection URL is kept.
+    url: Option<Reference>,
+    /// Name or ARN of a Secrets Manager secret as RDS keeps it: JSON with username, password, host, port, dbname.
+    secret: Option<String>,
+    /// The host; beside `secret`, instead of the secret's.
+    host: Option<String>,
+    /// The port, 5432 by default.
+    #[schemars(range(min = 1))]
+    port: Option<u16>,
+    /// The user.
+    user: Option<String>,
+    /// The database; the user's name by default.
+    dbname: Option<String>,
+    /// How the user proves who it is.
+    auth: Option<Auth>,
+    /// Where the password is kept.
+    password: Option<Reference>,
+    /// The database's region for `auth: iam`; the function's own by default.
+    region: Option<String>,
+    /// Transport security: `auto` verifies against the RDS roots unless the host is this machine.
+    tls: Option<Tls>,
+    /// The schema of tables that name none.
+    #[schemars(length(min = 1, max = 63))]
+    schema: Option<String>,
+    /// Whether the connection goes through a proxy that pins sessions (RDS Proxy, PgBouncer).
+    proxy: Option<bool>,
+    /// Whether missing tables and columns are added when a function starts; `off` by default.
+    auto_migrate: Option<AutoMigrate>,
+}
+
+/// How to reach DynamoDB.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Dynamodb {
+    /// The region; the function's own by default.
+    region: Option<String>,
+    /// Another endpoint, for local emulators.
+    #[schemars(regex(pattern = "^https?://"))]
+    endpoint: Option<String>,
+}
+
+/// Where a secret is kept. The file never holds one itself.
+#[derive(JsonSchema)]
+#[schemars(untagged, deny_unknown_fields)]
+pub(super) enum Reference {
+    /// In an environment variable.
+    Env {
+        /// Its name.
+        #[schemars(length(min = 1))]
+        env: String,
+    },
+    /// In Secrets Manager.
+    Secret {
+        /// Name or ARN.
+        #[schemars(length(min = 1))]
+        secret: String,
+        /// The field of its JSON; the whole string by default.
+        field: Option<String>,
+    },
+    /// In a file.
+    File {
+        /// Its path.
+        #[schemars(length(min = 1))]
+        file: String,
+    },
+}
+
+/// How a user proves who it is.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Auth {
+    /// By an IAM authentication token.
+    Iam(Iam),
+    /// By a password that is kept elsewhere.
+    Password(Reference),
+}
+
+/// An IAM authentication token, made for each connection.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Iam {
+    Iam,
+}
+
+/// Transport security.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Tls {
+    /// Verify unless the host is this machine, or never.
+    Word(TlsWord),
+    /// Verify the certificate and the host's name.
+    Verify(Verify),
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum TlsWord {
+    Auto,
+    Off,
+}
+
+/// Verify the certificate and the host's name.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Verify {
+    /// Who is trusted: `rds`, `system`, or the path of a PEM file.
+    #[schemars(regex(pattern = "^(rds|system|.*/.*)$"))]
+    root: String,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum AutoMigrate {
+    Additive,
+    Off,
+}
+
+/// From one source to the tables of one sink.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Pipeline {
+    /// What is read.
+    source: Source,
+    /// What is written.
+    sink: Sink,
+}
+
+/// What is read.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Source {
+    /// A datastore of type `dynamodb`.
+    datastore: String,
+    /// The table whose stream is read.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{3,255}$"))]
+    table: String,
+    /// The table's key attributes; then every key of the sink is checked against them.
+    key: Option<SourceKey>,
+}
+
+/// One key attribute, or two.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum SourceKey {
+    One(String),
+    Both(#[schemars(length(min = 1, max = 2))] Vec<String>),
+}
+
+/// What is written.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Sink {
+    /// A datastore of type `postgres`.
+    datastore: String,
+    /// The schema of tables that name none; the datastore's by default.
+    #[schemars(length(min = 1, max = 63))]
+    schema: Option<String>,
+    /// The delete policy of tables that have none.
+    delete: Option<Delete>,
+    /// Names of the columns that Tributary keeps.
+    meta: Option<Meta>,
+    /// The tables, by `name` or `schema.name`.
+    tables: Named<Table>,
+}
+
+/// Names of the columns that Tributary keeps.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Meta {
+    /// The row's version; `_version` by default.
+    version: Option<String>,
+    /// Whether the row is a tombstone; `_deleted` by default.
+    deleted: Option<String>,
+    /// When the row was last written; `_synced_at` by default.
+    synced_at: Option<String>,
+    /// When the source made the change; `_source_at` by default.
+    source_at: Option<String>,
+    /// Why a column is NULL or cut; `_errors` by default, only where a column has `on_error: null` or `truncate`.
+    errors: Option<String>,
+}
+
+/// A table of the sink.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Table {
+    /// The part of the item that is a row: a sub-document (`appearance`), or the elements of a list (`lines[]`).
+    from: Option<String>,
+    /// The columns that tell rows apart.
+    key: Named<Column>,
+    /// The other columns.
+    columns: Option<Named<Column>>,
+    /// An expression; rows for which it doesn't hold are deleted.
+    when: Option<String>,
+    /// What becomes of a row when its item is deleted; `soft` by default, `hard` for the elements of a list.
+    delete: Option<Delete>,
+}
+
+/// A column: its type alone, when it comes from the field of its name; or where it comes from and its type.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Column {
+    /// A Postgres type.
+    Type(String),
+    /// Where it comes from, its type, and what happens when a value doesn't fit.
+    Whole(WholeColumn),
+}
+
+/// Where a column comes from, its type, and what happens when a value doesn't fit.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct WholeColumn {
+    /// A path in the row's part of the item, `$root.` and a path from the top of it, or `$index`.
+    from: Option<String>,
+    /// A Jinja template or expression, instead of `from`.
+    value: Option<String>,
+    /// A Postgres type.
+    #[schemars(rename = "type")]
+    ty: String,
+    /// What stands there when the source says nothing.
+    default: Option<Literal>,
+    /// What happens when a value doesn't fit the type; `dead_letter` by default.
+    on_error: Option<OnError>,
+}
+
+/// Any value but null.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Literal {
+    Boolean(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Value>),
+    Map(BTreeMap<String, Value>),
+}
+
+/// `dead_letter`: the event goes to the dead letters. `null`: the column is NULL. `truncate`: text is cut.
+pub(super) struct OnError;
+
+impl JsonSchema for OnError {
+    fn schema_name() -> Cow<'static, str> {
+        "OnError".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // `on_error: null` without quotes is a null to YAML.
+        json_schema!({ "enum": ["dead_letter", "null", "truncate", null] })
+    }
+}
+
+/// What becomes of a row when its item is deleted.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Delete {
+    Mode(Mode),
+    Policy(Policy),
+}
+
+/// `soft`: it stays as a tombstone. `hard`: it is gone. `ignore`: it stays as it is.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Mode {
+    Soft,
+    Hard,
+    Ignore,
+}
+
+/// What becomes of a row when its item is deleted.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Policy {
+    mode: Mode,
+    /// A boolean column that is true in a deleted row.
+    column: Option<String>,
+    /// A column for the time of the delete.
+    at: Option<String>,
+    /// A column for the reason: deleted, expired, absent or filtered.
+    reason: Option<String>,
+    /// Whether the last values stay; true by default.
+    keep: Option<bool>,
+    /// Whether deletes by expiry count; `apply` by default.
+    ttl: Option<Ttl>,
+    /// How long tombstones stay, at least `7d`; for ever by default.
+    #[schemars(regex(pattern = "^[0-9]+[dhms]$"))]
+    purge_after: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Ttl {
+    Apply,
+    Ignore,
+}

@@ -1,0 +1,272 @@
+//! A table of a sink: which part of an item is a row, its key, its columns, and what may not go together.
+
+use super::column::{self, Lowered, Place};
+use super::delete::{self, Policy};
+use super::fields::{Fields, Named, named};
+use super::node::{Node, Text};
+use super::pipeline::Common;
+use super::report::Report;
+use crate::expr::Names;
+use crate::path::Path;
+use crate::pipeline::{From, OnError, Route, Scope};
+use crate::table::{Children, DeleteMode, MetaColumns, Table};
+
+pub(super) const KEYS: &[&str] = &["from", "key", "columns", "when", "delete"];
+
+/// Postgres cuts longer names in silence (`NAMEDATALEN`).
+const LONGEST_NAME: usize = 63;
+
+/// Lowers a table.
+pub(super) fn lower(part: &Named<'_>, common: &Common, report: &mut Report<'_>) -> Option<(Table, Route)> {
+    let name = name(&part.name, report);
+    let fields = part.open("a table", KEYS, report)?;
+    let scope = fields.get("from").map_or(Some(Scope::Root), |node| scope(node, report));
+    let is_children = matches!(scope, Some(Scope::Elements(_)));
+    let when = fields.get("when").map(|node| when(node, is_children, report));
+    let key = fields.required("key", "{ id: { from: id, type: uuid } }", report);
+    let key = key.map(|node| columns(node, Place { key: true, children: is_children }, report));
+    if let (Some((0, _)), Some(span)) = (&key, fields.key_span("key")) {
+        report.add("no-key", span, "the key has no columns", "name the columns that tell rows apart");
+    }
+    let others = fields.get("columns").map(|node| mapped(node, is_children, report));
+    let policy = policy(&fields, common, is_children, report);
+    let (keys, key) = key.unwrap_or_default();
+    let (count, mut others) = others.unwrap_or_default();
+    let complete = keys == key.len() && count == others.len();
+    if let Some(policy) = &policy {
+        delete::add_columns(policy, &key, &mut others, report);
+    }
+    let has_notes = others.iter().any(|column| column.binding.on_error != OnError::DeadLetter);
+    let meta = MetaColumns { errors: common.meta.errors.clone().filter(|_| has_notes), ..common.meta.clone() };
+    unique_names(&key, &others, &meta, &part.name, report);
+    let scope = scope?;
+    let children = key_parts(&scope, &key, common, &part.name, report);
+    let policy = policy?;
+    let when = when.map_or(Some(None), |when| when.map(Some))?;
+    let (table_schema, name) = name?;
+    if !complete || keys == 0 {
+        return None;
+    }
+    let (key, key_bindings) = key.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();
+    let (columns, bindings) = others.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();
+    let schema = table_schema.or_else(|| common.schema.clone());
+    let table = Table { schema, name, key, columns, delete: policy.policy, meta, children };
+    Some((table, Route { scope, when, key: key_bindings, columns: bindings }))
+}
+
+/// An identifier of Postgres.
+pub(super) fn identifier(text: &Text, what: &str, report: &mut Report<'_>) -> Option<String> {
+    if text.text.is_empty() || text.text.contains('\0') {
+        report.add("bad-name", text.span.clone(), format!("this is not a name of {what}"), "write a name");
+        return None;
+    }
+    if text.text.len() > LONGEST_NAME {
+        let message = format!("the name of {what} has at most {LONGEST_NAME} bytes; Postgres cuts the rest in silence");
+        report.add("long-name", text.span.clone(), message, "write a shorter name");
+        return None;
+    }
+    Some(text.text.clone())
+}
+
+/// `name`, or `schema.name`.
+fn name(text: &Text, report: &mut Report<'_>) -> Option<(Option<String>, String)> {
+    let part = |name: &str| Text { text: name.to_owned(), span: text.span.clone() };
+    match text.text.split_once('.') {
+        None => Some((None, identifier(text, "a table", report)?)),
+        Some((_, name)) if name.contains('.') => {
+            let message = format!("`{}` has too many dots for a table", text.text);
+            report.add("bad-name", text.span.clone(), message, "write `table` or `schema.table`");
+            None
+        }
+        Some((schema, name)) => {
+            let schema = identifier(&part(schema), "a schema", report);
+            Some((Some(schema?), identifier(&part(name), "a table", report)?))
+        }
+    }
+}
+
+/// `from:` — a sub-document, or the elements of a list by `[]` at its end.
+fn scope(node: &Node, report: &mut Report<'_>) -> Option<Scope> {
+    let text = super::fields::text_of(node, "from", report)?;
+    if text.text.starts_with('$') {
+        let message = "a table's `from` is a path from the top of the item already";
+        report.add("bad-path", text.span, message, "write `from: path` or `from: path[]`");
+        return None;
+    }
+    if text.text.strip_suffix("[]").unwrap_or(&text.text).contains("[]") {
+        let message = "a table has the elements of one list; only the last part of a path can be `[]`";
+        report.add("bad-path", text.span, message, "write `from: path[]`, and keep inner lists in a `jsonb` column");
+        return None;
+    }
+    match text.text.strip_suffix("[]") {
+        Some(list) => column::path(list, &text.span, report).map(Scope::Elements),
+        None => column::path(&text.text, &text.span, report).map(Scope::Document),
+    }
+}
+
+fn when(node: &Node, children: bool, report: &mut Report<'_>) -> Option<crate::expr::Program> {
+    let program = column::program(node, "when", Place { key: false, children }, report)?;
+    if !program.is_condition() {
+        let message = "a condition is an expression; a template gives text";
+        report.add("bad-program", node.span.clone(), message, "write it without braces: `when: status == 'active'`");
+        return None;
+    }
+    Some(program)
+}
+
+/// How many columns stand there, and those that are good.
+fn columns(node: &Node, place: Place, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
+    let parts = named(node, "column", true, report);
+    let good = parts.iter().filter_map(|part| column::lower(part, place, report)).collect();
+    (parts.len(), good)
+}
+
+fn mapped(node: &Node, children: bool, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
+    if node.as_text().is_some_and(|text| text.text == "auto") {
+        let message = "`columns: auto` is not in this release: a DynamoDB table says nothing about its attributes";
+        report.add("not-in-this-release", node.span.clone(), message, "name the columns: `columns: { name: text }`");
+        return (1, Vec::new());
+    }
+    columns(node, Place { key: false, children }, report)
+}
+
+/// The table's policy, the sink's, or the default.
+fn policy(fields: &Fields<'_>, common: &Common, children: bool, report: &mut Report<'_>) -> Option<Policy> {
+    let policy = match fields.get("delete") {
+        Some(node) => delete::lower(node, report)?,
+        None => match &common.delete {
+            Some(policy) => policy.clone(),
+            None => Policy::of(if children { DeleteMode::Hard } else { DeleteMode::Soft { keep: true } }),
+        },
+    };
+    if children && policy.policy.mode == DeleteMode::Ignore {
+        let message = "elements come and go with their list, so their table cannot ignore deletes";
+        let span = if fields.get("delete").is_some() { policy.span.clone() } else { fields.at.clone() };
+        report.add("bad-child-delete", span, message, "write `delete: hard` or `delete: soft` at this table");
+        return None;
+    }
+    Some(policy)
+}
+
+fn unique_names(key: &[Lowered], others: &[Lowered], meta: &MetaColumns, table: &Text, report: &mut Report<'_>) {
+    let ours =
+        [Some(&meta.version), Some(&meta.deleted), Some(&meta.synced_at), Some(&meta.source_at), meta.errors.as_ref()];
+    let ours: Vec<&String> = ours.into_iter().flatten().collect();
+    for (position, name) in ours.iter().enumerate() {
+        if ours[..position].contains(name) {
+            let message = format!("`{name}` is the name of two of the columns that Tributary keeps");
+            report.add(
+                "duplicate-column",
+                table.span.clone(),
+                message,
+                "give them different names in `meta:` of the sink",
+            );
+        }
+    }
+    let all: Vec<&Lowered> = key.iter().chain(others).collect();
+    for (position, lowered) in all.iter().enumerate() {
+        let name = &lowered.column.name;
+        if all[..position].iter().any(|earlier| earlier.column.name == *name) {
+            let message = format!("the table has two columns `{name}`");
+            report.add(
+                "duplicate-column",
+                lowered.span.clone(),
+                message,
+                "a column of the key is not repeated in `columns:`",
+            );
+        } else if ours.contains(&name) {
+            let message = format!("`{name}` is a column that Tributary keeps for itself");
+            report.add("duplicate-column", lowered.span.clone(), message, "rename it, or ours in `meta:` of the sink");
+        }
+    }
+}
+
+/// What a key column is made of.
+enum Part {
+    /// Fields at the top of the item.
+    Item(Names),
+    /// Something of the part that is a row.
+    Row,
+}
+
+fn part_of(from: &From, scope: &Scope) -> Part {
+    let field = |path: &Path| Names::These(path.first_field().map(str::to_owned).into_iter().collect());
+    match (from, scope) {
+        (From::Root(path), _) | (From::Row(path), Scope::Root) => Part::Item(field(path)),
+        (From::Program(program), Scope::Root) => Part::Item(program.row_fields().and(program.root_fields())),
+        (From::Program(program), _) if program.row_fields() == Names::none() && !program.uses_index() => {
+            Part::Item(program.root_fields())
+        }
+        _ => Part::Row,
+    }
+}
+
+/// Checks what the key is made of; gives the parent's part of it when the rows are the elements of a list.
+fn key_parts(
+    scope: &Scope,
+    key: &[Lowered],
+    common: &Common,
+    table: &Text,
+    report: &mut Report<'_>,
+) -> Option<Children> {
+    let mut parent = Vec::new();
+    for (position, lowered) in key.iter().enumerate() {
+        match part_of(&lowered.binding.from, scope) {
+            Part::Item(names) => {
+                parent.push(position);
+                carried(&names, lowered, common, report);
+            }
+            Part::Row if matches!(scope, Scope::Document(_)) => {
+                let message = format!(
+                    "`{}` is gone when the sub-document is, so nothing says which row to delete",
+                    lowered.column.name
+                );
+                report.add(
+                    "key-inside-document",
+                    lowered.span.clone(),
+                    message,
+                    "write `from: $root.…`, a field of the item",
+                );
+            }
+            Part::Row => {}
+        }
+    }
+    if !matches!(scope, Scope::Elements(_)) {
+        return None;
+    }
+    if !key.is_empty() && parent.is_empty() {
+        let message = "no column of the key comes from `$root`, so nothing says whose elements these are";
+        report.add(
+            "no-parent-key",
+            table.span.clone(),
+            message,
+            "add `parent_id: { from: $root.id, type: … }` to the key",
+        );
+    }
+    if !key.is_empty() && parent.len() == key.len() {
+        let message = "all of the key comes from `$root`, so the elements of one list are one row";
+        report.add(
+            "no-element-key",
+            table.span.clone(),
+            message,
+            "add `position: { from: $index, type: integer }` to the key",
+        );
+    }
+    Some(Children { parent })
+}
+
+/// A REMOVE carries the key attributes and nothing else.
+fn carried(names: &Names, lowered: &Lowered, common: &Common, report: &mut Report<'_>) {
+    let Some(source_key) = &common.source_key else { return };
+    let attributes = source_key.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
+    let missing = match names {
+        Names::All => "the whole item".to_owned(),
+        Names::These(names) => match names.iter().find(|name| !source_key.contains(name)) {
+            Some(name) => format!("`{name}`"),
+            None => return,
+        },
+    };
+    let message =
+        format!("`{}` comes from {missing}, and a REMOVE carries only the key attributes", lowered.column.name);
+    report.add("key-not-carried", lowered.span.clone(), message, format!("make the key of {attributes}"));
+}
