@@ -153,7 +153,7 @@ fn postgres(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<PostgresStor
             "write `url: { env: DATABASE_URL }`, `secret: …` or `host: …`",
         );
     }
-    if fields.get("host").is_some() && fields.get("secret").is_none() {
+    if fields.get("host").is_some() && fields.get("secret").is_none() && fields.get("url").is_none() {
         fields.required("user", "sync", report);
     }
     let is_iam = matches!(auth, Some(Some(PostgresAuth::Iam)));
@@ -163,19 +163,26 @@ fn postgres(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<PostgresStor
     }
     let password = password.map(|reference| reference.map(PostgresAuth::Password));
     let schema = fields.text("schema", report).and_then(|schema| identifier(&schema, "a schema", report));
+    let port = fields.get("port").map(|node| port(node, report));
+    let user = fields.text("user", report);
+    let dbname = fields.text("dbname", report);
+    let region = fields.text("region", report);
+    let tls = fields.get("tls").map_or_else(|| Some(Tls::default()), |node| tls(node, report));
+    let proxy = fields.boolean("proxy", report).unwrap_or_default();
+    let auto_migrate = fields.choice("auto_migrate", &["additive", "off"], report) == Some("additive");
     Some(PostgresStore {
         url: url.map_or(Some(None), |url| url.map(Some))?,
         secret: named_secret.map(|secret| secret.text),
         host: host.map(|host| host.text),
-        port: fields.get("port").map_or(Some(None), |node| port(node, report).map(Some))?,
-        user: fields.text("user", report).map(|user| user.text),
-        dbname: fields.text("dbname", report).map(|dbname| dbname.text),
+        port: port.map_or(Some(None), |port| port.map(Some))?,
+        user: user.map(|user| user.text),
+        dbname: dbname.map(|dbname| dbname.text),
         auth: auth.or(password).map_or(Some(None), |auth| auth.map(Some))?,
-        region: fields.text("region", report).map(|region| region.text),
-        tls: fields.get("tls").map_or_else(|| Some(Tls::default()), |node| tls(node, report))?,
+        region: region.map(|region| region.text),
+        tls: tls?,
         schema,
-        proxy: fields.boolean("proxy", report).unwrap_or_default(),
-        auto_migrate: fields.choice("auto_migrate", &["additive", "off"], report) == Some("additive"),
+        proxy,
+        auto_migrate,
     })
 }
 

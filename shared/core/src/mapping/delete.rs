@@ -45,7 +45,7 @@ pub(super) fn lower(node: &Node, report: &mut Report<'_>) -> Option<Policy> {
         return Some(Policy::plain(mode(choice_of(node, "delete", MODES, report)?, true), span));
     }
     let fields = Fields::open(node, "a delete policy", span.clone(), KEYS, report)?;
-    fields.required("mode", "soft", report)?;
+    fields.required("mode", "soft", report);
     let word = fields.choice("mode", MODES, report);
     let keep = fields.boolean("keep", report);
     let ttl = fields.choice("ttl", &["apply", "ignore"], report);

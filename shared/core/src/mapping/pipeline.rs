@@ -52,6 +52,7 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     let sink = Fields::open(sink, "a sink", at, SINK_KEYS, report)?;
     let datastore = sink.required_text("datastore", "warehouse", report);
     let store = datastore.as_ref().and_then(|name| stores.find(name, report));
+    let is_sink = matches!(store, Some(Datastore::Postgres(_)));
     let store_schema = match store {
         Some(Datastore::Postgres(store)) => store.schema.clone(),
         Some(Datastore::Dynamodb(_)) => {
@@ -80,7 +81,7 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     let mut lowered = Vec::new();
     for table in &parts {
         let result = table::lower(table, &common, report);
-        if let (Some((written, _)), Some(datastore)) = (&result, &datastore) {
+        if let (Some((written, _)), Some(datastore), true) = (&result, &datastore, is_sink) {
             writers.add(&datastore.text, written, &part.name.text, &table.name, report);
         }
         lowered.push(result);

@@ -317,7 +317,7 @@ pub(super) enum Column {
 
 /// Where a column comes from, its type, and what happens when a value doesn't fit.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, inline)]
 pub(super) struct WholeColumn {
     /// A path in the row's part of the item, `$root.` and a path from the top of it, or `$index`.
     from: Option<String>,
