@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::batch::{Batch, Outcome, Rejected};
 use crate::cell::{Cell, Key, Row};
-use crate::change::{Change, Op};
+use crate::change::{Change, Op, compact};
 use crate::error::Result;
 use crate::sink::{Budget, Sink};
 use crate::table::{DeleteMode, Role, Table};
@@ -126,9 +126,10 @@ fn sweep(table: &Table, stored: &mut Stored, change: &Change) {
 
 impl Sink for Memory {
     async fn apply(&mut self, batch: &Batch<'_>, _budget: &impl Budget) -> Result<Outcome> {
+        let survivors = compact(&batch.changes);
+        let changes = survivors.iter().map(|position| &batch.changes[*position as usize]);
         let applied =
-            batch.changes.iter().filter(|change| self.change(&batch.tables[usize::from(change.table)], change)).count()
-                as u64;
+            changes.filter(|change| self.change(&batch.tables[usize::from(change.table)], change)).count() as u64;
         for rejection in &batch.rejected {
             let position = batch.origins[rejection.event as usize].position.to_string();
             self.dead.entry(position).or_default().push(rejection.clone());

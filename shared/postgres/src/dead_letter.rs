@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
+use tributary_core::Result;
 use tributary_core::batch::{Batch, Rejected};
 
+use crate::operate::asking;
 use crate::session::Session;
 
 /// How long a record whose trouble depends on the order of arrival waits before it is tried again.
@@ -39,7 +42,7 @@ pub(crate) const STORE_TYPES: [Type; 8] = [
 pub(crate) struct Letters<'a> {
     pipeline: &'a str,
     positions: Vec<&'a str>,
-    keys: Vec<&'a str>,
+    keys: Vec<String>,
     tables: Vec<String>,
     errors: Vec<String>,
     payloads: Vec<&'a [u8]>,
@@ -64,9 +67,9 @@ impl<'a> Letters<'a> {
                 .map(|r| r.table.as_ref().map_or_else(|| r.error.clone(), |table| format!("{table}: {}", r.error)))
                 .collect();
             letters.positions.push(position);
-            letters.keys.push(&origin.key);
+            letters.keys.push(storable(&origin.key));
             letters.tables.push(tables.join(","));
-            letters.errors.push(errors.join("; "));
+            letters.errors.push(storable(&errors.join("; ")));
             letters.payloads.push(&origin.payload);
             letters.waits.push(rejections.iter().all(|r| waits.contains(&r.event)) && !waits.is_empty());
         }
@@ -99,4 +102,97 @@ impl<'a> Letters<'a> {
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> = values.into_iter().zip(STORE_TYPES).collect();
         session.execute(STORE, &parameters).await
     }
+}
+
+/// Text that the table takes whatever it holds: a letter that cannot be stored would stop its whole batch.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Which dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// All of them.
+    All,
+    /// Those of a pipeline.
+    Of(&'a str),
+    /// Those of a pipeline whose time to be tried again has come.
+    Due(&'a str),
+    /// These.
+    Ids(&'a [i64]),
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Letter {
+    /// Its number.
+    pub id: i64,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Where the record stood in the source.
+    pub position: String,
+    /// The item's key as text, empty when unknown.
+    pub key: String,
+    /// The tables that refused it; none when the record as a whole is bad.
+    pub tables: Vec<String>,
+    /// Why.
+    pub error: String,
+    /// The record as it arrived.
+    pub payload: Vec<u8>,
+    /// How often it has been tried.
+    pub attempts: i32,
+    /// Seconds since 1970 of the first attempt.
+    pub first_at: f64,
+    /// Seconds since 1970 of the last attempt.
+    pub last_at: f64,
+    /// Seconds since 1970 at which it is tried again by itself.
+    pub retry_at: Option<f64>,
+}
+
+impl<'a> Which<'a> {
+    /// The condition, on `$1` the pipeline and `$2` the numbers.
+    fn condition(self) -> (&'static str, Option<&'a str>, &'a [i64]) {
+        match self {
+            Which::All => ("$1::text is null and $2::int8[] is not null", None, &[]),
+            Which::Of(pipeline) => ("pipeline = $1 and $2::int8[] is not null", Some(pipeline), &[]),
+            Which::Due(pipeline) => {
+                ("pipeline = $1 and $2::int8[] is not null and retry_at <= now()", Some(pipeline), &[])
+            }
+            Which::Ids(ids) => ("$1::text is null and id = any($2)", None, ids),
+        }
+    }
+}
+
+/// Reads dead letters, the oldest first.
+pub(crate) async fn read(client: &Client, which: Which<'_>, limit: u32) -> Result<Vec<Letter>> {
+    let (condition, pipeline, ids) = which.condition();
+    let query = format!(
+        "select id, pipeline, position, key, tables, error, payload, attempts, extract(epoch from first_at)::float8, \
+         extract(epoch from last_at)::float8, extract(epoch from retry_at)::float8 \
+         from tributary.dead_letter where {condition} order by id limit {limit}"
+    );
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&pipeline, Type::TEXT), (&ids, Type::INT8_ARRAY)];
+    let rows = client.query_typed(&query, &parameters).await.map_err(asking("read dead letters"))?;
+    let letter = |row: &tokio_postgres::Row| Letter {
+        id: row.get(0),
+        pipeline: row.get(1),
+        position: row.get(2),
+        key: row.get(3),
+        tables: row.get(4),
+        error: row.get(5),
+        payload: row.get(6),
+        attempts: row.get(7),
+        first_at: row.get(8),
+        last_at: row.get(9),
+        retry_at: row.get(10),
+    };
+    Ok(rows.iter().map(letter).collect())
+}
+
+/// Removes dead letters.
+pub(crate) async fn remove(client: &Client, which: Which<'_>) -> Result<u64> {
+    let (condition, pipeline, ids) = which.condition();
+    let command = format!("delete from tributary.dead_letter where {condition}");
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&pipeline, Type::TEXT), (&ids, Type::INT8_ARRAY)];
+    client.execute_typed(&command, &parameters).await.map_err(asking("remove dead letters"))
 }

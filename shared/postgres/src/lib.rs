@@ -12,8 +12,14 @@ mod dead_letter;
 mod encode;
 mod flush;
 mod migrate;
+mod operate;
+mod purge;
 mod session;
 mod sink;
 mod sql;
+mod status;
 
+pub use dead_letter::{Letter, Which};
+pub use migrate::{Plan, Refusal, Step};
 pub use sink::{Credentials, Postgres};
+pub use status::{Lease, Stand, Status, Tally};

@@ -101,7 +101,13 @@ impl<C: Credentials> Postgres<C> {
         self.session.as_mut().ok_or_else(|| Error::new(Kind::Bug, "the connection is gone"))
     }
 
-    async fn open(&mut self) -> Result<Session> {
+    /// The tables that this sink writes.
+    pub(crate) fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// A new connection.
+    pub(crate) async fn open(&mut self) -> Result<Session> {
         let target = self.credentials.target(false).await?;
         match Session::open(&target).await {
             // A rotated secret: fetch it anew, once.

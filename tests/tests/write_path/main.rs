@@ -1,0 +1,10 @@
+//! The write path on a real server: invariants 1 to 5 and 7 of ARCHITECTURE.md.
+
+mod adoption;
+mod convergence;
+mod fixture;
+mod flight;
+mod interleaving;
+mod refusal;
+mod runner;
+mod value;
