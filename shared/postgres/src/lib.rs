@@ -13,6 +13,7 @@ mod encode;
 mod flush;
 mod migrate;
 mod operate;
+mod preview;
 mod purge;
 mod session;
 mod sink;
@@ -21,5 +22,6 @@ mod status;
 
 pub use dead_letter::{Letter, Which};
 pub use migrate::{Plan, Refusal, Step};
+pub use preview::{create_database, drop_database};
 pub use sink::{Credentials, Postgres};
 pub use status::{Lease, Stand, Status, Tally};

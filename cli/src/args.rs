@@ -1,0 +1,211 @@
+//! The command line as a user writes it. What the commands do is in [`crate::command`].
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  fine
+  1  failed: a system did not answer, refused us, or a batch could not be written
+  2  wrong input: the command line, the mapping, an event file, or a table that the mapping does not fit
+
+Results go to stdout, logs and progress to stderr. RUST_LOG sets how much is logged (default: warn).";
+
+/// Change events in, current rows out: streams of changes into Postgres.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, after_help = EXIT_CODES, max_term_width = 110, propagate_version = true)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// The mapping file.
+    #[arg(long, global = true, env = "TRIBUTARY_MAPPING", default_value = "tributary.yaml", value_name = "FILE")]
+    pub(crate) mapping: PathBuf,
+    /// The database to use in place of the mapping's sinks.
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) database_url: Option<String>,
+    /// Print the result as one JSON document.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show it working: sample events into a fresh database.
+    ///
+    /// Finds or starts a Postgres, makes the tables of the sample mapping, pushes the sample events through the real
+    /// handler, out of order and twice, and prints what came of them. Ends by itself and leaves nothing running. On the
+    /// server of --database-url it makes a database `tributary_demo` and drops it again.
+    Demo(Demo),
+    /// Print everything that is wrong with the mapping; exit code 2 if anything is.
+    Check,
+    /// Print the JSON Schema of the mapping file, for editors.
+    Schema,
+    /// Make missing tables and columns in the sink. Nothing is dropped or narrowed.
+    Migrate(Migrate),
+    /// Read a pipeline's source from beginning to end, once.
+    ///
+    /// The rows lose to any event of the stream, so the function may run meanwhile. Goes on where it was interrupted.
+    Backfill(Backfill),
+    /// Write sample items, changes and deletes, for trying things out.
+    Generate(Generate),
+    /// Run a function's handler on event files, here.
+    ///
+    /// Prints the answer that Lambda would get, a line an event. Where the sink's URL is a variable that is not set, a
+    /// Postgres is started for the time of the command. Exit code 1 if the answer has failed records.
+    Invoke(Invoke),
+    /// Show how far each pipeline is, what became of its changes, and who runs it.
+    Status,
+    /// Look at what could not be applied, try it again, or give it up.
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Demo {
+    /// Keep the database and print its URL and how to end it.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Migrate {
+    /// Print the SQL and what stands in the way; change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Invoke {
+    /// The function.
+    #[arg(value_enum)]
+    pub(crate) function: Function,
+    /// Event files in the order of delivery; `-` is standard input.
+    #[arg(long = "event", value_name = "FILE", required = true, num_args = 1..)]
+    pub(crate) events: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Function {
+    /// Change events of DynamoDB streams.
+    DynamodbStream,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Backfill {
+    /// The pipeline.
+    pub(crate) pipeline: String,
+    /// How many parts of the source are read at once.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) segments: u32,
+    /// How many read capacity units a second it may use.
+    #[arg(long, value_name = "UNITS", value_parser = positive)]
+    pub(crate) rate: Option<f64>,
+    /// Heal rows that are older than the source, where the stream has lost changes.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Begin anew instead of where it was interrupted.
+    #[arg(long)]
+    pub(crate) restart: bool,
+}
+
+#[derive(Debug, Arguments)]
+pub(crate) struct Generate {
+    /// What is generated.
+    #[arg(value_enum)]
+    pub(crate) sample: Sample,
+    /// Operations a second.
+    #[arg(long, default_value_t = 10.0, value_name = "OPERATIONS", value_parser = positive)]
+    pub(crate) rate: f64,
+    /// End after this many operations. Without it, a table is written until you interrupt; a file gets 100.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// The same seed gives the same users.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) to: Destination,
+    /// The endpoint of a local DynamoDB, with --table.
+    #[arg(long, value_name = "URL", conflicts_with = "to")]
+    pub(crate) endpoint: Option<String>,
+    /// The region of the table; the environment's by default.
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) region: Option<String>,
+}
+
+#[derive(Debug, Arguments)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Destination {
+    /// Write into this DynamoDB table. Its key must be the attribute `id`, a string.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: Option<String>,
+    /// Write an event file, as `invoke` reads it; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Sample {
+    /// The users of the sample mapping.
+    Users,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// List them, the oldest first.
+    List {
+        /// Only those of this pipeline.
+        pipeline: Option<String>,
+        /// At most this many.
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+    },
+    /// Show one whole, its payload included.
+    Show {
+        /// Its number in the list.
+        id: i64,
+    },
+    /// Try them again, with the mapping as it is now. Those that fail again stay.
+    Replay {
+        /// Only those of this pipeline.
+        pipeline: Option<String>,
+    },
+    /// Remove them for good.
+    Discard(Discard),
+}
+
+#[derive(Debug, Arguments)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Discard {
+    /// Their numbers in the list.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<i64>,
+    /// All of this pipeline.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// All.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
+        _ => Err("a number above 0".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,32 @@
+//! `tributary check`: everything that is wrong with the mapping.
+
+use serde_json::json;
+use tributary_core::mapping::load;
+
+use crate::args::Args;
+use crate::failure::{End, Failure, Findings};
+use crate::mapping;
+use crate::output::Output;
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
+    let (file, text) = mapping::text(&args.mapping)?;
+    let checked = load(&file, &text);
+    let Some(mapping) = checked.mapping.filter(|_| checked.findings.is_empty()) else {
+        let wrong = Findings { file, text, findings: checked.findings };
+        output.document(|| wrong.json())?;
+        for line in wrong.lines() {
+            output.line(&line)?;
+        }
+        return Ok(End::WrongInput);
+    };
+    let tables: usize = mapping.pipelines.iter().map(|pipeline| pipeline.tables.len()).sum();
+    let pipelines = mapping.pipelines.len();
+    output.document(|| json!({ "mapping": file, "findings": [], "pipelines": pipelines, "tables": tables }))?;
+    output.line(&format!("{file} is fine: {}, {}", count(pipelines, "pipeline"), count(tables, "table")))?;
+    Ok(End::Fine)
+}
+
+fn count(number: usize, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
