@@ -84,7 +84,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = IndexMap::new();
+        let mut fields = IndexMap::with_capacity(8);
         while let Some(name) = map.next_key::<Box<str>>()? {
             match map.next_value_seed(Attribute { trace: self.trace, depth: self.depth }) {
                 Ok(value) => {
