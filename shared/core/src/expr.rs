@@ -1,11 +1,12 @@
 //! Templates and expressions of a mapping: compiled once, evaluated a row.
 //!
 //! The language is Jinja as minijinja speaks it, with the functions and methods of Python that configurations use
-//! ([`python`]). Nothing here reaches a file, the network, the clock or the environment, a program's steps are counted,
+//! (the module `python`). Nothing here reaches a file, the network, the clock or the environment, a program's steps are counted,
 //! and no Python is ever evaluated. The mapping compiles programs, [`crate::route`] evaluates them.
 //!
 //! An absent field and an explicit NULL are one thing: missing. A missing value is false, prints as nothing, is `none`
-//! and not `defined`, may be looked into (`a.b.c`), and the functions and methods of [`python`] return missing for it.
+//! and not `defined`, may be looked into (`a.b.c`), and the functions and methods of Python return missing for it.
+//! Only in comparisons it is a value, which sorts before all others: write `age is not none and age < 18`.
 //! Sparse items are the rule in DynamoDB, so strictness about them would send most rows to the dead letters; what is
 //! strict is the program itself: unknown functions, filters, tests and methods are found when it is compiled.
 
@@ -174,7 +175,7 @@ impl Program {
     pub fn row_fields(&self) -> Names {
         let whole = ["row", "r"].into_iter().chain(self.parameter.as_deref());
         let through = whole.map(|name| self.names.fields_of(name)).fold(Names::none(), Names::and);
-        let own = self.names.free().filter(|name| !self.is_bound(name) && *name != "index");
+        let own = self.names.free().map(|(name, _)| &**name).filter(|name| !self.is_bound(name) && *name != "index");
         through.and(Names::These(own.map(str::to_owned).collect()))
     }
 
@@ -185,7 +186,7 @@ impl Program {
 
     /// Whether the program names `index`, the position in a list.
     pub fn uses_index(&self) -> bool {
-        self.names.free().any(|name| name == "index")
+        self.names.free().any(|(name, _)| &**name == "index")
     }
 
     /// The value for this row.
@@ -237,12 +238,12 @@ impl Program {
     fn scope(&self, context: &Context<'_>) -> Result<Jinja> {
         let converter = Converter::new(self.names.compares());
         let mut scope = Vec::new();
-        for name in self.names.free() {
-            let value = if name == "root" {
-                converter.fields(context.root, &self.names.fields_of(name))?
+        for (name, fields) in self.names.free() {
+            let value = if &**name == "root" {
+                converter.fields(context.root, fields)?
             } else if self.is_bound(name) {
-                converter.fields(context.row, &self.names.fields_of(name))?
-            } else if let (Some(index), "index") = (context.index, name) {
+                converter.fields(context.row, fields)?
+            } else if let (Some(index), "index") = (context.index, &**name) {
                 Jinja::from(index)
             } else {
                 match context.row.get(name) {
@@ -250,7 +251,7 @@ impl Program {
                     None => continue,
                 }
             };
-            scope.push((name.to_owned(), value));
+            scope.push((name.clone(), value));
         }
         Ok(convert::scope(scope))
     }

@@ -43,9 +43,9 @@ impl Converter {
     /// A map with these of its fields.
     pub(super) fn fields(&self, value: &Value, names: &Names) -> Result<Jinja> {
         let Value::Map(fields) = value else { return self.value(value) };
-        let convert = |(name, value): (&Box<str>, &Value)| Ok((name.clone(), self.value(value)?));
         let fields = fields.iter().filter(|(name, _)| names.has(name));
-        Ok(Jinja::from_object(Fields(fields.map(convert).collect::<Result<_>>()?)))
+        let fields = fields.map(|(name, value)| Ok((name.clone(), self.value(value)?)));
+        Ok(Jinja::from_object(Fields(fields.collect::<Result<_>>()?)))
     }
 
     fn number(&self, number: &Decimal) -> Result<Jinja> {
@@ -68,12 +68,12 @@ impl Converter {
 }
 
 /// The names of a program with their values.
-pub(super) fn scope(names: Vec<(String, Jinja)>) -> Jinja {
+pub(super) fn scope(names: Vec<(Arc<str>, Jinja)>) -> Jinja {
     Jinja::from_object(Scope(names))
 }
 
 #[derive(Debug)]
-struct Scope(Vec<(String, Jinja)>);
+struct Scope(Vec<(Arc<str>, Jinja)>);
 
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Jinja) -> Option<Jinja> {
@@ -81,7 +81,7 @@ impl Object for Scope {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Jinja> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
+        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| value.clone())
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use minijinja::Environment;
 
@@ -51,7 +52,7 @@ impl Names {
 #[derive(Debug)]
 pub(super) struct Lexis {
     /// Names that stand for values, with the fields that are read of each.
-    free: BTreeMap<String, Names>,
+    free: BTreeMap<Arc<str>, Names>,
     compares: bool,
 }
 
@@ -217,15 +218,15 @@ impl Lexis {
             } else {
                 let read = field_read(words, at);
                 let known = lexis.free.remove(name).unwrap_or_else(Names::none);
-                lexis.free.insert(name.to_owned(), known.and(read));
+                lexis.free.insert(name.into(), known.and(read));
             }
         }
         Ok(lexis)
     }
 
-    /// The names that stand for values from outside.
-    pub(super) fn free(&self) -> impl Iterator<Item = &str> {
-        self.free.keys().map(String::as_str)
+    /// The names that stand for values from outside, with the fields that are read of each.
+    pub(super) fn free(&self) -> impl Iterator<Item = (&Arc<str>, &Names)> {
+        self.free.iter()
     }
 
     /// The fields that are read of a name; none when the program doesn't have the name.
@@ -243,11 +244,13 @@ impl Lexis {
 fn field_read(words: &Words<'_>, at: usize) -> Names {
     let next = |ahead: usize| words.get(at + ahead).map(|(word, _)| *word);
     let field = match (next(1), next(2), next(3), next(4), next(5)) {
-        (Some(Word::Sign('.')), Some(Word::Name("get")), Some(Word::Sign('(')), Some(Word::Text(field)), after)
-            if matches!(after, Some(Word::Sign(')' | ','))) =>
-        {
-            field
-        }
+        (
+            Some(Word::Sign('.')),
+            Some(Word::Name("get")),
+            Some(Word::Sign('(')),
+            Some(Word::Text(field)),
+            Some(Word::Sign(')' | ',')),
+        ) => field,
         (Some(Word::Sign('.')), Some(Word::Name(_)), Some(Word::Sign('(')), ..) => return Names::All,
         (Some(Word::Sign('.')), Some(Word::Name(field)), ..) => field,
         (Some(Word::Sign('[')), Some(Word::Text(field)), Some(Word::Sign(']')), ..) => field,

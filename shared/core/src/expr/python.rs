@@ -66,7 +66,7 @@ pub(super) fn install(language: &mut Environment<'static>) {
     for filter in ["indent", "batch", "slice", "pprint"] {
         language.remove_filter(filter);
     }
-    language.add_filter("format", format);
+    language.add_filter("format", |template: &str, arguments: Rest<Jinja>| format(template, &arguments));
     for name in ["none", "None", "undefined"] {
         language.add_test(name, is_missing);
     }
@@ -120,7 +120,7 @@ fn unless_missing(value: &Jinja, then: impl FnOnce(&Jinja) -> Result<Jinja>) -> 
 fn of_filter(state: &mut State, name: &str, arguments: &[Jinja]) -> Result<Jinja> {
     match arguments {
         [one] if is_missing(one) => Ok(Jinja::UNDEFINED),
-        [one] => state.apply_filter(name, &[one.clone()]),
+        [one] => state.apply_filter(name, std::slice::from_ref(one)),
         several => state.apply_filter(name, &[Jinja::from(several.to_vec())]),
     }
 }
@@ -175,12 +175,12 @@ fn round(value: &Jinja, digits: Option<i32>) -> Result<Jinja> {
 }
 
 /// `"%05d"|format(n)`, with widths that a program cannot make huge.
-fn format(template: &str, arguments: Rest<Jinja>) -> Result<String> {
+fn format(template: &str, arguments: &[Jinja]) -> Result<String> {
     let widths = template.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
     if template.contains('*') || widths > 3 {
         return Err(ours("format takes widths up to 999"));
     }
-    minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, template, &arguments)
+    minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, template, arguments)
 }
 
 fn of_text(text: &str, method: &str, arguments: &[Jinja]) -> Result<Jinja> {
@@ -260,7 +260,7 @@ fn of_map(state: &mut State, map: &Jinja, method: &str, arguments: &[Jinja]) -> 
             from_args::<()>(arguments)?;
             map.try_iter()?.map(|name| map.get_item(&name)).collect::<Result<Vec<_>>>().map(Jinja::from)
         }
-        "items" => from_args::<()>(arguments).and_then(|()| state.apply_filter("items", &[map.clone()])),
+        "items" => from_args::<()>(arguments).and_then(|()| state.apply_filter("items", std::slice::from_ref(map))),
         _ => Err(Error::from(ErrorKind::UnknownMethod)),
     }
 }
@@ -289,9 +289,9 @@ fn titled(text: &str) -> String {
     let mut title = String::with_capacity(text.len());
     for c in text.chars() {
         if inside {
-            title.extend(c.to_lowercase())
+            title.extend(c.to_lowercase());
         } else {
-            title.extend(c.to_uppercase())
+            title.extend(c.to_uppercase());
         }
         inside = c.is_alphabetic();
     }

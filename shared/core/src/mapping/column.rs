@@ -160,7 +160,7 @@ const TYPES: [&str; 20] = [
 fn type_of(text: &Text, place: Place, report: &mut Report<'_>) -> Option<ColumnType> {
     let ty = ColumnType::parse(&text.text)
         .inspect_err(|e| {
-            report.add_error("unknown-type", text.span.clone(), e, "write a Postgres type, such as `text`")
+            report.add_error("unknown-type", text.span.clone(), e, "write a Postgres type, such as `text`");
         })
         .ok()?;
     if let Base::Other { name, modifier } = &ty.base {

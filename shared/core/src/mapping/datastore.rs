@@ -32,6 +32,9 @@ pub(super) const POSTGRES_KEYS: &[&str] = &[
 pub(super) const DYNAMODB_KEYS: &[&str] = &["type", "region", "endpoint"];
 pub(super) const REFERENCE_KEYS: &[&str] = &["env", "secret", "field", "file"];
 
+/// Keys whose values no snippet shows.
+const SECRETS: &[&str] = &["password", "passwd", "url", "auth", "token", "api_key", "access_key", "secret_key"];
+
 /// Types of later releases.
 const LATER: &[&str] = &[
     "odk",
@@ -77,9 +80,29 @@ impl Datastores {
 pub(super) fn lower_all(root: &Fields<'_>, report: &mut Report<'_>) -> Datastores {
     let example = "{ warehouse: { type: postgres, url: { env: DATABASE_URL } } }";
     let node = root.required("datastores", example, report);
+    if let Some(node) = node {
+        hide_secrets(node, report);
+    }
     let all = node.map(|node| named(node, "datastore", false, report)).unwrap_or_default();
     let lowered = all.iter().map(|part| (part.name.text.clone(), lower(part, report)));
     Datastores { all: lowered.collect() }
+}
+
+/// Hides what looks like a secret, also under a mistyped key or in a datastore of another release.
+fn hide_secrets(node: &Node, report: &mut Report<'_>) {
+    match &node.shape {
+        Shape::Scalar { .. } => {}
+        Shape::List(items) => items.iter().for_each(|item| hide_secrets(item, report)),
+        Shape::Map(entries) => {
+            for entry in entries {
+                let is_word = matches!(&entry.value.shape, Shape::Scalar { text, .. } if text != "iam");
+                if is_word && nearest(&entry.key.text, SECRETS.iter().copied()).is_some() {
+                    report.hide(entry.value.span.clone());
+                }
+                hide_secrets(&entry.value, report);
+            }
+        }
+    }
 }
 
 fn lower(part: &Named<'_>, report: &mut Report<'_>) -> Option<Datastore> {

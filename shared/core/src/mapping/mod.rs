@@ -1,6 +1,6 @@
 //! The mapping file: from its text to a checked [`Mapping`], or to everything that is wrong in it.
 //!
-//! The text becomes a tree that knows the place of every word ([`node`]). The tree is lowered part by part, one module a
+//! The text becomes a tree that knows the place of every word (the module `node`). The tree is lowered part by part, one module a
 //! part of the grammar; each part reports what is wrong in it and goes on, so that a user sees all findings at once.
 //! Nothing is read beside the text, and no secret: the mapping only refers to them.
 

@@ -141,7 +141,7 @@ fn policy(fields: &Fields<'_>, common: &Common, children: bool, report: &mut Rep
     };
     if children && policy.policy.mode == DeleteMode::Ignore {
         let message = "elements come and go with their list, so their table cannot ignore deletes";
-        let span = if fields.get("delete").is_some() { policy.span.clone() } else { fields.at.clone() };
+        let span = if fields.get("delete").is_some() { policy.span } else { fields.at.clone() };
         report.add("bad-child-delete", span, message, "write `delete: hard` or `delete: soft` at this table");
         return None;
     }

@@ -126,8 +126,8 @@ pub(super) const FILES: &[(&[&str], &str)] = &[
         "datastores:
   a: { type: postgres, url: 'postgres://u:hunter2@h/d' }
   b: { type: postgres, host: h, user: u, password: hunter2, colour: red }
-  c: { type: odk, base_url: https://odk.example.org }
-  d: { type: postgress }
+  c: { type: odk, base_url: https://odk.example.org, token: hunter2 }
+  d: { type: postgress, pasword: hunter2 }
   e: { region: us-east-2 }
 pipelines: []
 ",
