@@ -1,1 +1,6 @@
-fn main() {}
+//! The Lambda function behind a DynamoDB stream. Everything it does is in [`tributary_runtime::function`].
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    tributary_runtime::function::dynamodb_stream().await
+}

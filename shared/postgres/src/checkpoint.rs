@@ -66,10 +66,10 @@ pub(crate) async fn load(session: &Session, pipeline: &str, partition: &str) -> 
     Ok(rows.first().map(|row| row.get(0)))
 }
 
-/// Forgets where the partitions of a pipeline stand, so that it starts anew.
-pub(crate) async fn forget(session: &Session, pipeline: &str) -> Result<()> {
-    let command = "delete from tributary.checkpoint where pipeline = $1";
-    let done = session.client().execute_typed(command, &[(&pipeline, Type::TEXT)]).await;
+/// Forgets where those partitions of a pipeline stand whose name begins so.
+pub(crate) async fn forget(session: &Session, pipeline: &str, prefix: &str) -> Result<()> {
+    let command = "delete from tributary.checkpoint where pipeline = $1 and starts_with(partition, $2)";
+    let done = session.client().execute_typed(command, &[(&pipeline, Type::TEXT), (&prefix, Type::TEXT)]).await;
     done.map(drop).map_err(|e| classify(e, "forget a checkpoint"))
 }
 

@@ -40,12 +40,12 @@ impl<C: Credentials> Postgres<C> {
         checkpoint::load(self.session().await?, pipeline, partition).await
     }
 
-    /// Forgets where all partitions of a pipeline stand, so that it starts anew.
+    /// Forgets where those partitions of a pipeline stand whose name begins so; they start anew.
     ///
     /// # Errors
     /// As [`tributary_core::sink::Sink::apply`].
-    pub async fn forget_checkpoints(&mut self, pipeline: &str) -> Result<()> {
-        checkpoint::forget(self.session().await?, pipeline).await
+    pub async fn forget_checkpoints(&mut self, pipeline: &str, prefix: &str) -> Result<()> {
+        checkpoint::forget(self.session().await?, pipeline, prefix).await
     }
 
     /// Takes a lease, or prolongs it for the holder that has it.

@@ -1,1 +1,19 @@
-//! placeholder
+//! The Lambda edge: where the environment, AWS and the clock come in, and source, mapping and sink meet.
+//!
+//! It writes no SQL and decodes no source: that is `tributary_postgres` and `tributary_sources`. Called by the functions,
+//! the command line and the tests.
+
+pub mod aws;
+pub mod backfill;
+pub mod budget;
+pub mod database;
+pub mod dynamodb_stream;
+pub mod function;
+mod housekeeping;
+pub mod iam;
+pub mod replay;
+pub mod secrets;
+pub mod settings;
+pub mod sinks;
+pub mod telemetry;
+pub mod vault;

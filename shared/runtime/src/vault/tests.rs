@@ -68,7 +68,11 @@ async fn serve(mut stream: TcpStream, asked: Arc<AtomicUsize>) {
     };
     asked.fetch_add(1, Ordering::SeqCst);
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    let (status, text) = answer(body["SecretId"].as_str().unwrap());
+    let name = body["SecretId"].as_str().unwrap();
+    // The signature names the region that was asked.
+    let region = if name.starts_with("arn:") { "eu-west-1" } else { "us-east-2" };
+    assert!(String::from_utf8_lossy(&request).contains(&format!("/{region}/secretsmanager/")), "{name}");
+    let (status, text) = answer(name);
     let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
     stream.write_all((head + text).as_bytes()).await.unwrap();
 }

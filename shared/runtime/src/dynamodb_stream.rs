@@ -1,0 +1,150 @@
+//! The handler behind a DynamoDB stream: the event of an event source mapping in, a partial batch response out.
+//!
+//! Records are decoded, routed and applied in portions, so that memory stays small and a late failure keeps what was
+//! committed before it. Only a failing database makes records come again; a bad record is dead-lettered.
+
+mod delivery;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use bytes::Bytes;
+use serde::Serialize;
+use tributary_core::batch::Outcome;
+use tributary_core::pipeline::{Mapping, Pipeline, SourceKind};
+use tributary_core::sink::{Budget, Sink};
+use tributary_core::{Error, Result};
+use tributary_postgres::Credentials;
+use tributary_sources::dynamodb::stream;
+
+use crate::housekeeping::Housekeeping;
+use crate::sinks::Sinks;
+use delivery::Portion;
+pub(crate) use delivery::{empty_batch, unix_micros};
+
+/// Records that are committed together.
+const PORTION: usize = 2_000;
+/// A portion begins only while there is time to commit it.
+const TIME_FOR_A_PORTION: Duration = Duration::from_secs(1);
+
+/// Applies stream events.
+pub struct Handler<C> {
+    mapping: Arc<Mapping>,
+    sinks: Sinks<C>,
+    housekeeping: Housekeeping,
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// The sequence number from which the stream must deliver again; `None` when all is done.
+    pub retry_from: Option<String>,
+    /// What became of the changes, by pipeline.
+    pub outcomes: Vec<(String, Outcome)>,
+    /// How many records came.
+    pub records: usize,
+}
+
+impl Answer {
+    /// The answer in the form that Lambda expects of a function with `ReportBatchItemFailures`
+    /// (Lambda developer guide, "Configuring partial batch response with DynamoDB and Lambda").
+    pub fn to_response(&self) -> impl Serialize + use<> {
+        let mut response = DynamoDbEventResponse::default();
+        response.batch_item_failures.extend(self.retry_from.as_ref().map(|number| {
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = Some(number.clone());
+            failure
+        }));
+        response
+    }
+}
+
+/// The pipelines of a mapping that read DynamoDB.
+pub fn pipelines(mapping: &Mapping) -> impl Iterator<Item = &Pipeline> + Clone {
+    mapping.pipelines.iter().filter(|pipeline| matches!(pipeline.source.kind, SourceKind::Dynamodb { .. }))
+}
+
+impl<C: Credentials> Handler<C> {
+    /// A handler for the mapping's DynamoDB pipelines.
+    ///
+    /// # Errors
+    /// `Config` when there is none.
+    pub fn new(mapping: Arc<Mapping>, sinks: Sinks<C>) -> Result<Self> {
+        if pipelines(&mapping).next().is_none() {
+            return Err(Error::config("the mapping has no pipeline that reads DynamoDB")
+                .with_hint("add one with `source: { datastore: …, table: … }`"));
+        }
+        Ok(Handler { mapping, sinks, housekeeping: Housekeeping::default() })
+    }
+
+    /// Connects to the sinks ahead of the first event.
+    pub async fn warm_up(&mut self) {
+        self.sinks.warm_up().await;
+    }
+
+    /// The mapping.
+    pub fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// The sinks, for commands that look at what the handler has done.
+    pub fn sinks(&mut self) -> &mut Sinks<C> {
+        &mut self.sinks
+    }
+
+    /// Applies an event.
+    ///
+    /// # Errors
+    /// `Data` when it is no event of a DynamoDB stream, `Config` when no pipeline reads its stream or the mapping and
+    /// the database disagree, `Auth` when the database refuses us. Nothing is acknowledged then. A database that is
+    /// merely away is no error but an [`Answer::retry_from`].
+    pub async fn handle(&mut self, payload: Bytes, budget: &impl Budget) -> Result<Answer> {
+        let mapping = Arc::clone(&self.mapping);
+        let mut records = stream::decode(payload)?;
+        let mut answer = Answer { records: records.len(), ..Answer::default() };
+        let mut streams = delivery::Streams::new(&mapping);
+        while records.len() > 0 {
+            let portion = Portion::read(records.by_ref().take(PORTION), &mut streams)?;
+            let in_time = answer.outcomes.is_empty() || budget.allows(TIME_FOR_A_PORTION);
+            let failed = if in_time { self.apply(&portion, &mut answer, budget).await? } else { true };
+            if failed {
+                // Records come in the order of their numbers, but a file for trying things out may not.
+                let left = records.filter_map(|record| record.sequence_number);
+                let lowest = left.chain(portion.lowest()).min_by(|a, b| delivery::by_number(a, b));
+                let lowest = lowest.ok_or_else(|| {
+                    Error::unavailable("the batch must come again, and no record has a sequence number")
+                })?;
+                answer.retry_from = Some(lowest.into());
+                break;
+            }
+        }
+        for (pipeline, outcome) in &answer.outcomes {
+            let Outcome { applied, stale, dead, .. } = outcome;
+            tracing::info!(pipeline, records = answer.records, applied, stale, dead, "applied an event");
+        }
+        if answer.retry_from.is_none() {
+            self.housekeeping.keep(&mapping, &mut self.sinks, budget).await;
+        }
+        Ok(answer)
+    }
+
+    /// Applies a portion; whether it must come again.
+    async fn apply(&mut self, portion: &Portion<'_>, answer: &mut Answer, budget: &impl Budget) -> Result<bool> {
+        for (pipeline, batch) in portion.batches() {
+            let sink = self.sinks.get(&pipeline.sink)?;
+            match Box::pin(sink.apply(batch, budget)).await {
+                Ok(outcome) => match answer.outcomes.iter_mut().find(|(name, _)| *name == pipeline.name) {
+                    Some((_, sum)) => sum.add(outcome),
+                    None => answer.outcomes.push((pipeline.name.clone(), outcome)),
+                },
+                Err(error) if error.retry() => {
+                    tracing::error!(pipeline = pipeline.name, error = %error.chain(), hint = error.hint(), "a batch must come again");
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,79 @@
+//! What a warm function does now and then, after its source was served: replays letters that wait for another row, and
+//! purges tombstones whose time is up.
+
+use std::time::{Duration, Instant};
+
+use tributary_core::pipeline::Mapping;
+use tributary_core::sink::Budget;
+use tributary_core::{Error, Result};
+use tributary_postgres::{Credentials, Which};
+
+use crate::dynamodb_stream::pipelines;
+use crate::replay::replay;
+use crate::sinks::Sinks;
+
+/// How often letters that are due are looked for.
+const LETTERS_EVERY: Duration = Duration::from_secs(60);
+/// How often tombstones are purged.
+const PURGE_EVERY: Duration = Duration::from_secs(3_600);
+/// Not when the invocation has less time left than this.
+const TIME_NEEDED: Duration = Duration::from_secs(5);
+/// Letters that one round replays.
+const LETTERS_AT_ONCE: u32 = 200;
+
+/// When what is due.
+pub(crate) struct Housekeeping {
+    letters: Instant,
+    purge: Instant,
+}
+
+impl Default for Housekeeping {
+    fn default() -> Self {
+        let now = Instant::now();
+        Housekeeping { letters: now + LETTERS_EVERY, purge: now + LETTERS_EVERY }
+    }
+}
+
+impl Housekeeping {
+    /// Does what is due. A failure is logged and nothing else: the source has been served.
+    pub(crate) async fn keep<C: Credentials>(&mut self, mapping: &Mapping, sinks: &mut Sinks<C>, budget: &impl Budget) {
+        let now = Instant::now();
+        if now < self.letters || !budget.allows(TIME_NEEDED) {
+            return;
+        }
+        self.letters = now + LETTERS_EVERY;
+        let purge = now >= self.purge;
+        if purge {
+            self.purge = now + PURGE_EVERY;
+        }
+        if let Err(error) = Box::pin(round(mapping, sinks, purge, budget)).await {
+            tracing::warn!(error = %error.chain(), "housekeeping failed");
+        }
+    }
+}
+
+async fn round<C: Credentials>(
+    mapping: &Mapping,
+    sinks: &mut Sinks<C>,
+    purge: bool,
+    budget: &impl Budget,
+) -> Result<(), Error> {
+    for pipeline in pipelines(mapping) {
+        let sink = sinks.get(&pipeline.sink)?;
+        let due = sink.letters(Which::Due(&pipeline.name), LETTERS_AT_ONCE).await?;
+        if !due.is_empty() {
+            let replayed = replay(mapping, sink, &pipeline.name, due, budget).await?;
+            tracing::info!(
+                pipeline = pipeline.name,
+                applied = replayed.applied,
+                dead = replayed.dead,
+                "replayed dead letters"
+            );
+        }
+        if purge {
+            let rows = sink.purge(&pipeline.name, &pipeline.tables).await?;
+            tracing::info!(pipeline = pipeline.name, rows, "purged what was due");
+        }
+    }
+    Ok(())
+}
