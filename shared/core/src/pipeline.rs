@@ -74,9 +74,10 @@ pub enum PostgresAuth {
 /// Transport security of a Postgres connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Tls {
-    /// Verify certificate and host name against these roots. The default, with the RDS roots.
+    /// Verify certificate and host name against these roots.
     Verify(Roots),
-    /// As `Verify` unless the host is this machine (a Unix socket, `localhost`, a loopback address), where it is off.
+    /// As `Verify`, with the RDS roots for Amazon's host names and the system's for others, unless the host is this machine
+    /// (a Unix socket, `localhost`, a loopback address), where it is off.
     #[default]
     Auto,
     /// No TLS.
