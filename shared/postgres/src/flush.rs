@@ -8,7 +8,8 @@ use tributary_core::{Error, Result};
 use crate::chunk::{CHUNK, Chunk, Writer};
 use crate::dead_letter::{self, Letters};
 use crate::session::{Session, in_order};
-use crate::{checkpoint, sink::Writers};
+use crate::sink::Writers;
+use crate::{checkpoint, tally};
 
 /// The transaction's start. The level is named because a database may have another default, and the versioned upsert
 /// relies on seeing what committed while it waited for a row.
@@ -49,6 +50,7 @@ pub(crate) async fn flush(
     let steps: Vec<_> = chunks.iter().flat_map(|chunk| chunk.steps(replay)).collect();
     let letters = Letters::new(batch, &batch.rejected, &[]);
     let row = batch.checkpoint.as_ref().map(|checkpoint| checkpoint::Row::new(batch.pipeline, checkpoint));
+    let tallies = tally::Rows::new(session.tallies());
     let results = {
         let session = &*session;
         let mut pending = Vec::with_capacity(steps.len() + 4);
@@ -56,6 +58,9 @@ pub(crate) async fn flush(
         pending.extend(steps.iter().map(|step| session.run(step.statement, &step.lines)));
         if !letters.is_empty() {
             pending.push(Box::pin(letters.store(session)));
+        }
+        if !session.tallies().is_empty() {
+            pending.push(Box::pin(tallies.store(session)));
         }
         if let Some(row) = &row {
             pending.push(Box::pin(row.store(session)));
@@ -66,6 +71,8 @@ pub(crate) async fn flush(
     // `commit` of a failed transaction answers ROLLBACK without an error: success is that every statement succeeded.
     let tags: Vec<u64> = results.into_iter().collect::<Result<_, _>>()?;
     let applied = steps.iter().zip(&tags[1..]).filter(|(step, _)| step.counts).map(|(_, rows)| rows).sum();
+    drop(tallies);
+    session.tallies_stored();
     for step in &steps {
         let types: Vec<_> = step.statement.parameters.iter().map(|(_, ty)| ty.clone()).collect();
         session.want(&step.statement.sql, &types);

@@ -19,6 +19,7 @@ mod session;
 mod sink;
 mod sql;
 mod status;
+mod tally;
 
 pub use dead_letter::{Letter, Which};
 pub use migrate::{Plan, Refusal, Step};

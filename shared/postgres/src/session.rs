@@ -16,6 +16,7 @@ use tributary_core::Result;
 use crate::connect::{Target, connect};
 use crate::encode::{Column, Line};
 use crate::sql::Statement;
+use crate::tally::{self, Tallied};
 
 /// After this long without use, a connection is checked before it is trusted: an execution environment that was frozen
 /// wakes up with a socket that looks open.
@@ -32,7 +33,9 @@ pub(crate) struct Session {
     wanted: HashSet<(String, Vec<Type>)>,
     /// Behind a proxy nothing is prepared: a named statement would pin the connection.
     proxy: bool,
-    tally: Option<JoinHandle<()>>,
+    /// What became of batches and is not stored yet.
+    tallies: Vec<Tallied>,
+    posted: Option<JoinHandle<()>>,
 }
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + 'a>>;
@@ -47,7 +50,8 @@ impl Session {
             prepared: HashMap::new(),
             wanted: HashSet::new(),
             proxy: target.proxy(),
-            tally: None,
+            tallies: Vec::new(),
+            posted: None,
         })
     }
 
@@ -124,30 +128,44 @@ impl Session {
         Box::pin(async move { self.client.batch_execute(sql).await.map(|()| 0) })
     }
 
-    /// Writes statistics without waiting for the answer: they are sent before the caller answers its source, and cost
-    /// no round trip on the clock.
-    pub(crate) fn tally(&mut self, pipeline: &str, applied: u64, stale: u64, dead: u64) {
-        const TALLY: &str = "insert into tributary.tally (pipeline, applied, stale, dead) values ($1, $2, $3, $4)";
+    /// Notes what became of a batch. It is stored with the next batch, or by [`Session::post`].
+    pub(crate) fn note(&mut self, tally: Tallied) {
+        self.tallies.push(tally);
+    }
+
+    /// What is noted and not stored yet.
+    pub(crate) fn tallies(&self) -> &[Tallied] {
+        &self.tallies
+    }
+
+    /// Forgets the notes that were there before a batch, which has stored them.
+    pub(crate) fn tallies_stored(&mut self) {
+        self.tallies.clear();
+    }
+
+    /// Sends what is noted without waiting for the answer: it is on its way before the caller answers its source, and
+    /// costs no round trip on the clock. A lost note is a lost figure, nothing else.
+    pub(crate) fn post(&mut self) {
+        let tallies = std::mem::take(&mut self.tallies);
+        if tallies.is_empty() {
+            return;
+        }
         let client = Arc::clone(&self.client);
-        let pipeline = pipeline.to_owned();
-        let figures = [applied, stale, dead].map(|figure| i64::try_from(figure).unwrap_or(i64::MAX));
-        self.tally = Some(tokio::spawn(async move {
-            let [applied, stale, dead] = figures;
-            let parameters: [(&(dyn ToSql + Sync), Type); 4] =
-                [(&pipeline, Type::TEXT), (&applied, Type::INT8), (&stale, Type::INT8), (&dead, Type::INT8)];
-            if let Err(error) = client.execute_typed(TALLY, &parameters).await {
+        self.posted = Some(tokio::spawn(async move {
+            let rows = tally::Rows::new(&tallies);
+            if let Err(error) = client.execute_typed(tally::STORE, &rows.parameters()).await {
                 tracing::warn!(code = ?error.code(), "cannot write the statistics of a batch");
             }
         }));
     }
 
-    /// Waits for what was sent without waiting.
+    /// Sends what is noted and waits until it is stored.
     pub(crate) async fn settle(&mut self) {
-        if let Some(tally) = self.tally.take() {
-            // A task that panicked has lost statistics, nothing else.
-            if let Err(error) = tally.await {
-                tracing::warn!(%error, "cannot write the statistics of a batch");
-            }
+        self.post();
+        if let Some(posted) = self.posted.take()
+            && let Err(error) = posted.await
+        {
+            tracing::warn!(%error, "cannot write the statistics of a batch");
         }
     }
 }

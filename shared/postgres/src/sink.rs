@@ -15,6 +15,7 @@ use crate::chunk::Writer;
 use crate::connect::{Target, classify};
 use crate::flush::{chunks, flush, is_of_a_row};
 use crate::session::Session;
+use crate::tally::{self, Tallied};
 use crate::{catalog, checkpoint, dead_letter};
 
 /// The statements of each table, by its qualified name.
@@ -72,7 +73,14 @@ impl<C: Credentials> Postgres<C> {
         self.session().await.map(drop)
     }
 
-    /// Waits until statistics that were sent are stored. A function never needs to, a command does before it ends.
+    /// Sends the statistics of the last batches without waiting. A function calls this before it answers.
+    pub fn post(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.post();
+        }
+    }
+
+    /// Stores the statistics of the last batches. A command calls this before it ends.
     pub async fn settle(&mut self) {
         if let Some(session) = &mut self.session {
             session.settle().await;
@@ -94,6 +102,7 @@ impl<C: Credentials> Postgres<C> {
             let own = [
                 (checkpoint::STORE.to_owned(), checkpoint::STORE_TYPES.to_vec()),
                 (dead_letter::STORE.to_owned(), dead_letter::STORE_TYPES.to_vec()),
+                (tally::STORE.to_owned(), tally::STORE_TYPES.to_vec()),
             ];
             session.prepare(common.chain(own)).await.map_err(|e| classify(e, "prepare statements"))?;
             self.session = Some(session);
@@ -151,7 +160,8 @@ impl<C: Credentials> Sink for Postgres<C> {
                 Ok(outcome) => {
                     self.suspect = is_mostly_stale(&outcome);
                     if let Some(session) = &mut self.session {
-                        session.tally(batch.pipeline, outcome.applied, outcome.stale, outcome.dead);
+                        let Outcome { applied, stale, dead, .. } = outcome;
+                        session.note(Tallied { pipeline: batch.pipeline.to_owned(), applied, stale, dead });
                     }
                     return Ok(outcome);
                 }

@@ -126,6 +126,7 @@ impl<C: Credentials> Handler<C> {
         if answer.retry_from.is_none() {
             self.housekeeping.keep(&mapping, &mut self.sinks, budget).await;
         }
+        self.sinks.post();
         Ok(answer)
     }
 

@@ -53,7 +53,12 @@ impl<C: Credentials> Sinks<C> {
         }
     }
 
-    /// Waits until statistics that were sent are stored.
+    /// Sends statistics without waiting.
+    pub fn post(&mut self) {
+        self.stores.iter_mut().for_each(|(_, sink)| sink.post());
+    }
+
+    /// Waits until statistics are stored.
     pub async fn settle(&mut self) {
         for (_, sink) in &mut self.stores {
             sink.settle().await;

@@ -1,0 +1,6 @@
+//! The real function behind a Runtime API: sample events, a database that goes away, processes that are killed.
+
+mod crash;
+mod fixture;
+mod outage;
+mod sample;
