@@ -303,3 +303,7 @@ fn equal_keys(inputs: &[Input]) -> String {
 pub(crate) fn definition(name: &str, ty: &ColumnType) -> String {
     format!("{} {ty}", quote(name))
 }
+
+#[cfg(test)]
+#[path = "sql_tests.rs"]
+mod tests;
