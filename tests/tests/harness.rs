@@ -32,6 +32,10 @@ mod database {
     #[tokio::test]
     async fn it_is_gone_after_the_test_even_with_clients() {
         let other = Database::new("other").await;
+        if other.single_connection() {
+            // Its databases end with their server, and this client would wait for itself.
+            return;
+        }
         let database = Database::new("gone").await;
         let _client = database.client().await;
         let query = format!("select count(*) from pg_database where datname = '{}'", database.name());
