@@ -5,6 +5,7 @@ mod convergence;
 mod fixture;
 mod flight;
 mod interleaving;
+mod purge;
 mod refusal;
 mod runner;
 mod value;
