@@ -1,7 +1,7 @@
 //! One connection, with the statements that are prepared on it.
 
 use std::collections::{HashMap, HashSet};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -177,20 +177,30 @@ impl Drop for Session {
 }
 
 /// Polls all of them, in order, until all are done. The order of the first polls is the order on the wire, which
-/// `join_all` doesn't promise for long lists.
+/// `join_all` doesn't promise for long lists. After each the connection's task gets its turn, so that the server works
+/// on one statement while we encode the next.
 pub(crate) async fn in_order(mut pending: Vec<Pending<'_>>) -> Vec<Result<u64, Error>> {
     let mut results: Vec<Option<Result<u64, Error>>> = pending.iter().map(|_| None).collect();
-    std::future::poll_fn(move |context| {
+    for (future, result) in pending.iter_mut().zip(&mut results) {
+        *result = poll_fn(|context| Poll::Ready(at_once(future.as_mut().poll(context)))).await;
+        tokio::task::yield_now().await;
+    }
+    poll_fn(move |context| {
         let mut done = true;
         for (future, result) in pending.iter_mut().zip(&mut results) {
             if result.is_none() {
-                match future.as_mut().poll(context) {
-                    Poll::Ready(value) => *result = Some(value),
-                    Poll::Pending => done = false,
-                }
+                *result = at_once(future.as_mut().poll(context));
+                done &= result.is_some();
             }
         }
         if done { Poll::Ready(results.iter_mut().filter_map(Option::take).collect()) } else { Poll::Pending }
     })
     .await
+}
+
+fn at_once<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
 }

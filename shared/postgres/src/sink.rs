@@ -131,20 +131,23 @@ impl<C: Credentials> Postgres<C> {
     async fn attempt(&mut self, batch: &Batch<'_>) -> Result<Outcome> {
         let replay = batch.replay || self.suspect;
         self.session().await?;
-        let (Some(session), writers) = (&mut self.session, &self.writers) else {
+        // Taken out: when this future is dropped half-way, a connection in the middle of a transaction goes with it.
+        let (Some(mut session), writers) = (self.session.take(), &self.writers) else {
             return Err(Error::new(Kind::Bug, "the connection is gone"));
         };
         session.prepare_wanted().await.map_err(|e| classify(e, "prepare statements"))?;
         let survivors = compact(&batch.changes);
         let chunks = chunks(batch, &survivors, writers)?;
-        match flush(session, batch, &chunks, replay).await {
-            Ok(outcome) => Ok(outcome),
+        let outcome = match flush(&mut session, batch, &chunks, replay).await {
+            Ok(outcome) => outcome,
             Err(error) if is_of_a_row(&error) => {
                 tracing::info!(pipeline = batch.pipeline, code = ?error.code(), "a row was refused; looking for it");
-                bisect(session, batch, &survivors, writers).await
+                bisect(&mut session, batch, &survivors, writers).await?
             }
-            Err(error) => Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
-        }
+            Err(error) => return Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
+        };
+        self.session = Some(session);
+        Ok(outcome)
     }
 }
 
@@ -167,9 +170,8 @@ impl<C: Credentials> Sink for Postgres<C> {
                 }
                 Err(error) => error,
             };
-            // The transaction may have committed all the same, and the connection may be in the middle of anything.
+            // The transaction may have committed all the same. The connection, in the middle of anything, is gone.
             self.suspect = true;
-            self.session = None;
             let wait = longest.mul_f64(fastrand::f64());
             let in_time = match budget.remaining() {
                 Some(left) => left > wait + RESERVE * 2,
