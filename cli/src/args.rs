@@ -9,12 +9,12 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  fine
   1  failed: a system did not answer, refused us, or a batch could not be written
-  2  wrong input: the command line, the mapping, an event file, or a table that the mapping does not fit
+  2  wrong input: the command line, the mapping, an event file, a table that does not fit
 
 Results go to stdout, logs and progress to stderr. RUST_LOG sets how much is logged (default: warn).";
 
 /// Change events in, current rows out: streams of changes into Postgres.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "tributary", version, after_help = EXIT_CODES, max_term_width = 110, propagate_version = true)]
 #[command(arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show it working: sample events into a fresh database.
     ///
@@ -64,21 +64,21 @@ pub(crate) enum Command {
     DeadLetters(DeadLetters),
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 pub(crate) struct Demo {
     /// Keep the database and print its URL and how to end it.
     #[arg(long)]
     pub(crate) keep: bool,
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 pub(crate) struct Migrate {
     /// Print the SQL and what stands in the way; change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 pub(crate) struct Invoke {
     /// The function.
     #[arg(value_enum)]
@@ -94,17 +94,17 @@ pub(crate) enum Function {
     DynamodbStream,
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 pub(crate) struct Backfill {
     /// The pipeline.
     pub(crate) pipeline: String,
     /// How many parts of the source are read at once.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) segments: u32,
-    /// How many read capacity units a second it may use.
-    #[arg(long, value_name = "UNITS", value_parser = positive)]
-    pub(crate) rate: Option<f64>,
-    /// Heal rows that are older than the source, where the stream has lost changes.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) segments: u16,
+    /// The read budget in capacity units a second, for all parts together; at least 1.
+    #[arg(long, default_value_t = 100.0, value_name = "UNITS", value_parser = positive)]
+    pub(crate) rcu: f64,
+    /// Heal rows that a lost stream event has left stale.
     #[arg(long)]
     pub(crate) repair: bool,
     /// Begin anew instead of where it was interrupted.
@@ -112,7 +112,7 @@ pub(crate) struct Backfill {
     pub(crate) restart: bool,
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 pub(crate) struct Generate {
     /// What is generated.
     #[arg(value_enum)]
@@ -136,7 +136,7 @@ pub(crate) struct Generate {
     pub(crate) region: Option<String>,
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Destination {
     /// Write into this DynamoDB table. Its key must be the attribute `id`, a string.
@@ -153,7 +153,7 @@ pub(crate) enum Sample {
     Users,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum DeadLetters {
     /// List them, the oldest first.
     List {
@@ -177,7 +177,7 @@ pub(crate) enum DeadLetters {
     Discard(Discard),
 }
 
-#[derive(Debug, Arguments)]
+#[derive(Clone, Debug, Arguments)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Discard {
     /// Their numbers in the list.

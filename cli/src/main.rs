@@ -6,7 +6,9 @@ mod args;
 mod clock;
 mod command;
 mod failure;
-mod log;
+mod function;
+mod letter;
+mod local;
 mod mapping;
 mod output;
 mod sink;
@@ -14,12 +16,13 @@ mod sink;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tributary_runtime::telemetry::{Format, start_with};
 
 fn main() -> ExitCode {
     // A wrong command line ends here, with clap's words and exit code 2.
     let args = args::Args::parse();
-    log::start();
     let mut output = output::Output::new(args.json);
-    let result = command::run(&args, &mut output);
+    let logging = start_with(Format::Plain, "warn").map_err(failure::Failure::from);
+    let result = logging.and_then(|()| command::run(&args, &mut output));
     failure::exit(result, &mut output)
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstream::AutoStream;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
@@ -16,11 +16,6 @@ pub(crate) struct Output {
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
         Output { json, stdout: AutoStream::auto(io::stdout()) }
-    }
-
-    /// Whether the result is one JSON document: then [`Output::line`] and its like print nothing.
-    pub(crate) fn json(&self) -> bool {
-        self.json
     }
 
     /// The result as a JSON document, if that is wanted.
@@ -50,7 +45,10 @@ impl Output {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        for part in [TableComponent::HeaderLines, TableComponent::MiddleHeaderIntersections] {
+            table.set_style(part, '─');
+        }
         table.set_header(head.iter().copied());
         for row in rows {
             table.add_row(row.iter().map(|text| Cell::new(printable(text))));
@@ -60,8 +58,7 @@ impl Output {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        let text = table.to_string();
-        self.raw(&text)
+        table.trim_fmt().lines().try_for_each(|line| self.raw(line))
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {

@@ -12,22 +12,31 @@ use crate::{mapping, sink};
 pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> Result<End, Failure> {
     let mapping = mapping::read(&args.mapping)?;
     let mut plans = Vec::new();
-    for mut sink in sink::all(args, &mapping).await? {
+    for mut sink in sink::all(args, &mapping)? {
         // What stands in the way is the result here, not an error.
         let plan = sink.postgres.plan().await?;
-        if !migrate.dry_run && plan.refusals.is_empty() {
-            plans.push((sink.postgres.migrate().await.map(|done| (sink, done))?, true));
-        } else {
-            plans.push(((sink, plan), false));
-        }
+        let done = !migrate.dry_run && plan.refusals.is_empty();
+        let plan = if done { sink.postgres.migrate().await? } else { plan };
+        plans.push((sink, plan, done));
     }
-    let refused = plans.iter().any(|((_, plan), _)| !plan.refusals.is_empty());
+    let refused = plans.iter().any(|(_, plan, _)| !plan.refusals.is_empty());
     output.document(|| {
-        let all: Vec<_> = plans.iter().map(|((sink, plan), done)| document(sink, plan, *done)).collect();
+        let all: Vec<_> = plans.iter().map(|(sink, plan, done)| document(sink, plan, *done)).collect();
         json!({ "dry_run": migrate.dry_run, "datastores": all })
     })?;
-    for ((sink, plan), done) in &plans {
-        print(sink, plan, *done, output)?;
+    // With one database, its name tells nothing.
+    let named = plans.len() > 1;
+    for (sink, plan, done) in &plans {
+        let name = if named { format!("{}: ", sink.name) } else { String::new() };
+        match (done, migrate.dry_run) {
+            (true, _) => print_done(&name, plan, output)?,
+            (false, true) => print_script(&name, plan, output)?,
+            (false, false) => {}
+        }
+        print_refusals(&name, plan, output)?;
+    }
+    if refused && !migrate.dry_run {
+        output.line("nothing was changed there; `tributary migrate --dry-run` prints the rest of the plan")?;
     }
     Ok(if refused { End::WrongInput } else { End::Fine })
 }
@@ -42,25 +51,30 @@ fn document(sink: &Sink<'_>, plan: &Plan, done: bool) -> serde_json::Value {
     json!({ "datastore": sink.name, "done": done, "steps": steps, "refusals": refusals })
 }
 
-/// SQL with its reasons as comments, so that what a dry run prints may be run by hand.
-fn print(sink: &Sink<'_>, plan: &Plan, done: bool, output: &mut Output) -> Result<(), Failure> {
-    if plan.is_empty() {
-        output.line(&format!("-- {}: nothing to do", sink.name))?;
+fn print_done(name: &str, plan: &Plan, output: &mut Output) -> Result<(), Failure> {
+    if plan.steps.is_empty() {
+        output.line(&format!("{name}nothing to do"))?;
     }
     for step in &plan.steps {
-        if done {
-            output.line(&format!("-- {}: done: {}", sink.name, step.why))?;
-        } else {
-            output.line(&format!(
-                "-- {}: {}\n{};\n",
-                sink.name,
-                step.why,
-                step.sql.trim_end().trim_end_matches(';')
-            ))?;
-        }
+        output.line(&format!("{name}done: {}", step.why))?;
     }
+    Ok(())
+}
+
+/// SQL with its reasons as comments, so that it may be run by hand.
+fn print_script(name: &str, plan: &Plan, output: &mut Output) -> Result<(), Failure> {
+    if plan.is_empty() {
+        output.line(&format!("-- {name}nothing to do"))?;
+    }
+    for step in &plan.steps {
+        output.line(&format!("-- {name}{}\n{};\n", step.why, step.sql.trim_end().trim_end_matches(';')))?;
+    }
+    Ok(())
+}
+
+fn print_refusals(name: &str, plan: &Plan, output: &mut Output) -> Result<(), Failure> {
     for refusal in &plan.refusals {
-        output.line(&format!("-- {}: in the way: table {}: {}", sink.name, refusal.table, refusal.problem))?;
+        output.line(&format!("-- {name}in the way: table {}: {}", refusal.table, refusal.problem))?;
         output.line(&format!("--   remedy: {}", refusal.remedy))?;
     }
     Ok(())

@@ -1,9 +1,17 @@
 //! The commands, one file each.
 
+mod backfill;
 mod check;
+mod dead_letters;
+mod demo;
+mod generate;
+mod invoke;
 mod migrate;
+mod replay;
 mod schema;
 mod status;
+
+use tributary_core::Error;
 
 use crate::args::{Args, Command};
 use crate::failure::{End, Failure};
@@ -11,18 +19,19 @@ use crate::output::Output;
 
 /// Runs the command of this command line.
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
-    match &args.command {
-        Command::Check => return check::run(args, output),
-        Command::Schema => return schema::run(output),
-        _ => {}
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| tributary_core::Error::unavailable("cannot start").with_source(e))?;
+    let runtime = runtime.map_err(|e| Error::unavailable("cannot start").with_source(e))?;
     runtime.block_on(async {
         match &args.command {
+            Command::Demo(demo) => Box::pin(demo::run(args, demo, output)).await,
+            Command::Check => check::run(args, output),
+            Command::Schema => schema::run(output),
             Command::Migrate(migrate) => Box::pin(migrate::run(args, migrate, output)).await,
+            Command::Backfill(backfill) => Box::pin(backfill::run(args, backfill, output)).await,
+            Command::Generate(generate) => Box::pin(generate::run(generate, output)).await,
+            Command::Invoke(invoke) => Box::pin(invoke::run(args, invoke, output)).await,
             Command::Status => Box::pin(status::run(args, output)).await,
-            _ => Ok(End::Fine),
+            Command::DeadLetters(letters) => Box::pin(dead_letters::run(args, letters, output)).await,
         }
     })
 }

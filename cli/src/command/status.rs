@@ -8,19 +8,30 @@ use crate::failure::{End, Failure};
 use crate::output::Output;
 use crate::{clock, mapping, sink};
 
-const HEAD: [&str; 9] =
-    ["pipeline", "last batch", "lag", "applied 1 h", "stale 1 h", "dead 1 h", "a/s/d 24 h", "dead letters", "run by"];
+const HEAD: [&str; 11] = [
+    "pipeline",
+    "last batch",
+    "lag",
+    "applied 1 h",
+    "stale 1 h",
+    "dead 1 h",
+    "applied 24 h",
+    "stale 24 h",
+    "dead 24 h",
+    "dead letters",
+    "run by",
+];
 
 pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
     let mapping = mapping::read(&args.mapping)?;
     let mut all = Vec::new();
-    for mut sink in sink::all(args, &mapping).await? {
+    for mut sink in sink::all(args, &mapping)? {
         let names: Vec<&str> = sink.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
         all.extend(sink.postgres.status(&names).await?.into_iter().map(|status| (sink.name.to_owned(), status)));
     }
     output.document(|| json!({ "pipelines": all.iter().map(document).collect::<Vec<_>>() }))?;
     let rows: Vec<Vec<String>> = all.iter().map(|(_, status)| row(status)).collect();
-    output.table(&HEAD, &HEAD[2..7], &rows)?;
+    output.table(&HEAD, &HEAD[2..9], &rows)?;
     for (_, status) in &all {
         if status.open_letters > 0 {
             output
@@ -37,21 +48,19 @@ fn row(status: &Status) -> Vec<String> {
         (open, 0) => format!("{open} open"),
         (open, waiting) => format!("{open} open, {waiting} waiting"),
     };
-    let Tally { applied, stale, dead } = status.day;
-    vec![
+    let mut row = vec![
         status.pipeline.clone(),
         last.map_or_else(
             || "never".to_owned(),
             |stand| format!("{} ago", clock::span(clock::since(stand.committed_at))),
         ),
         last.and_then(|stand| stand.lag).map_or_else(|| "–".to_owned(), clock::span),
-        status.hour.applied.to_string(),
-        status.hour.stale.to_string(),
-        status.hour.dead.to_string(),
-        format!("{applied}/{stale}/{dead}"),
-        letters,
-        runner(status.lease.as_ref()),
-    ]
+    ];
+    for tally in [status.hour, status.day] {
+        row.extend([tally.applied, tally.stale, tally.dead].map(|figure| figure.to_string()));
+    }
+    row.extend([letters, runner(status.lease.as_ref())]);
+    row
 }
 
 fn runner(lease: Option<&Lease>) -> String {

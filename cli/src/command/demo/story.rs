@@ -1,0 +1,169 @@
+//! What the demonstration has to tell: for people on two screens, for programs as one document.
+
+use serde_json::{Value, json};
+use tributary_postgres::Letter;
+
+use crate::failure::Failure;
+use crate::function::Answer;
+use crate::letter;
+use crate::output::{Output, short};
+
+/// What happened.
+#[derive(Default)]
+pub(super) struct Story {
+    /// Where the rows went, in words.
+    pub(super) database: String,
+    /// What was made there.
+    pub(super) made: Vec<String>,
+    pub(super) deliveries: Vec<Told>,
+    pub(super) tables: Vec<Rows>,
+    pub(super) letters: Vec<Letter>,
+    /// The kept database: its URL, and how to end it.
+    pub(super) kept: Option<(String, String)>,
+}
+
+/// What became of a delivery.
+pub(super) struct Told {
+    pub(super) file: &'static str,
+    pub(super) remark: &'static str,
+    /// Whether it is its second time.
+    pub(super) again: bool,
+    pub(super) answer: Answer,
+}
+
+/// Some columns of a table.
+pub(super) struct Rows {
+    pub(super) name: &'static str,
+    pub(super) columns: &'static [&'static str],
+    pub(super) rows: Vec<Vec<Option<String>>>,
+}
+
+impl Story {
+    pub(super) fn tell(&self, output: &mut Output) -> Result<(), Failure> {
+        output.document(|| self.document())?;
+        output.line(&format!("Sample events of the DynamoDB table `users`, into {}.", self.database))?;
+        self.tell_deliveries(output)?;
+        for table in &self.tables {
+            let remark = format!("{} rows", table.rows.len());
+            output.heading(table.name, &remark)?;
+            let rows: Vec<Vec<String>> =
+                table.rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref())).collect()).collect();
+            output.table(table.columns, &["rep_score"], &rows)?;
+        }
+        self.tell_letters(output)?;
+        self.tell_the_rest(output)
+    }
+
+    /// The sum of a figure over the first or the second time.
+    fn sum(&self, again: bool, figure: fn(&Answer) -> u64) -> u64 {
+        self.deliveries.iter().filter(|told| told.again == again).map(|told| figure(&told.answer)).sum()
+    }
+
+    fn tell_deliveries(&self, output: &mut Output) -> Result<(), Failure> {
+        output.heading("Deliveries", "out of order, then all of them a second time")?;
+        let figures: [fn(&Answer) -> u64; 4] = [|a| a.records, |a| a.applied, |a| a.stale, |a| a.dead];
+        let line = |name: &str, remark: &str, figures: [u64; 4]| {
+            let [records, applied, stale, dead] = figures.map(|figure| figure.to_string());
+            vec![name.to_owned(), records, applied, stale, dead, remark.to_owned()]
+        };
+        let first = self.deliveries.iter().filter(|told| !told.again);
+        let mut rows: Vec<Vec<String>> =
+            first.map(|told| line(told.file, told.remark, figures.map(|figure| figure(&told.answer)))).collect();
+        rows.push(line("the same five", "everything once more", figures.map(|figure| self.sum(true, figure))));
+        let head = ["event", "records", "rows applied", "stale", "dead letters", ""];
+        output.table(&head, &head[1..5], &rows)?;
+        let [late, again] = [false, true].map(|again| self.sum(again, |answer| answer.stale));
+        output.line(&format!(
+            "The version guard refused {} stale changes: {late} came late or twice, {again} when everything came again.\n\
+             No row went back to an older version.",
+            late + again
+        ))?;
+        Ok(())
+    }
+
+    fn tell_letters(&self, output: &mut Output) -> Result<(), Failure> {
+        output.heading("Dead letters", "what could not be applied; the records beside them were")?;
+        let row = |letter: &Letter| {
+            let position = letter.position.rsplit(['/', ' ', ':']).next().unwrap_or_default();
+            vec![format!("…{}", tail(position, 8)), letter::table(letter), short(letter::error(letter), 72)]
+        };
+        let rows: Vec<Vec<String>> = self.letters.iter().map(row).collect();
+        output.table(&["position", "table", "error"], &[], &rows)?;
+        Ok(())
+    }
+
+    fn tell_the_rest(&self, output: &mut Output) -> Result<(), Failure> {
+        output.heading("Next", "")?;
+        match &self.kept {
+            Some((url, stop)) => {
+                output.line(&format!("  psql '{url}'"))?;
+                output.line(&format!("  {stop}   ends it"))?;
+            }
+            None => output.line("  tributary demo --keep      keep the database, to look around in it")?,
+        }
+        output.line("  tributary check            is my tributary.yaml right?")?;
+        output.line("  tributary migrate          make its tables")?;
+        output.line("  tributary invoke dynamodb-stream --event FILE")?;
+        Ok(())
+    }
+
+    fn document(&self) -> Value {
+        let deliveries = self.deliveries.iter().map(|told| {
+            json!({ "event": told.file, "again": told.again, "figures": told.answer.figures(), "response": told.answer.response })
+        });
+        let tables = self.tables.iter().map(|table| {
+            let row = |row: &Vec<Option<String>>| -> Value {
+                table.columns.iter().map(|name| (*name).to_owned()).zip(row.iter().map(|value| json!(value))).collect()
+            };
+            (table.name.to_owned(), table.rows.iter().map(row).collect::<Value>())
+        });
+        let letters = self.letters.iter().map(|letter| {
+            json!({
+                "id": letter.id, "position": letter.position, "tables": letter.tables,
+                "key": letter.key, "error": letter.error, "attempts": letter.attempts,
+            })
+        });
+        let stale: u64 = self.deliveries.iter().map(|told| told.answer.stale).sum();
+        json!({
+            "database": self.database,
+            "made": self.made,
+            "deliveries": deliveries.collect::<Vec<_>>(),
+            "refused_as_stale": stale,
+            "tables": tables.collect::<Value>(),
+            "dead_letters": letters.collect::<Vec<_>>(),
+            "kept": self.kept.as_ref().map(|(url, stop)| json!({ "url": url, "stop": stop })),
+        })
+    }
+}
+
+/// A value on its place: NULL told from an empty text, ids cut to what tells them apart.
+fn shown(value: Option<&str>) -> String {
+    match value {
+        None => "∅".to_owned(),
+        Some(uuid) if uuid.len() == 36 && uuid.matches('-').count() == 4 => format!("{}…", &uuid[..8]),
+        Some(time) if time.len() >= 22 && time.as_bytes()[10] == b' ' => time[..19].to_owned(),
+        Some(text) => short(text, 22),
+    }
+}
+
+fn tail(text: &str, characters: usize) -> &str {
+    let start = text.char_indices().rev().nth(characters.saturating_sub(1)).map_or(0, |(at, _)| at);
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_short_and_null_is_seen() {
+        let check = |value, expect| assert_eq!(shown(value), expect);
+        check(None, "∅");
+        check(Some(""), "");
+        check(Some("7d3b9c5e-2f41-4a08-9c6d-0b1e5a7f1815"), "7d3b9c5e…");
+        check(Some("2024-05-01 12:00:00.123+00"), "2024-05-01 12:00:00");
+        check(Some("Llanfairpwllgwyngyll, Ynys Môn"), "Llanfairpwllgwyngyll,…");
+        assert_eq!(tail("123", 8), "123");
+        assert_eq!(tail("1234567890", 8), "34567890");
+    }
+}

@@ -1,0 +1,114 @@
+//! A function's handler in this process, as its `main.rs` would run it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tributary_core::batch::Outcome;
+use tributary_core::pipeline::{Mapping, PostgresStore};
+use tributary_core::sink::{Budget, Unlimited};
+use tributary_core::{Error, Kind};
+use tributary_runtime::backfill::{Progress, Request};
+use tributary_runtime::database::Database;
+use tributary_runtime::dynamodb_stream;
+use tributary_runtime::secrets::Secret;
+use tributary_runtime::sinks::Sinks;
+use tributary_runtime::vault::Vault;
+
+use crate::args::Function;
+
+/// The handler of a function.
+pub(crate) enum Handler {
+    /// Of `functions/dynamodb-stream`.
+    DynamodbStream(dynamodb_stream::Handler<Database<Vault>>),
+}
+
+/// What a handler answered.
+pub(crate) struct Answer {
+    /// What Lambda would get.
+    pub(crate) response: Value,
+    /// Whether some of the event must come again.
+    pub(crate) failed: bool,
+    /// How many records came.
+    pub(crate) records: u64,
+    /// Rows written.
+    pub(crate) applied: u64,
+    /// Changes that were not newer than their rows.
+    pub(crate) stale: u64,
+    /// Records in the dead letters.
+    pub(crate) dead: u64,
+}
+
+impl Handler {
+    /// The handler of this function; a URL stands in for the mapping's sinks.
+    ///
+    /// # Errors
+    /// `Config` when the mapping has nothing for this function to do.
+    pub(crate) fn new(function: Function, mapping: Mapping, url: Option<&str>) -> Result<Handler, Error> {
+        let vault = Arc::new(Vault::new());
+        let credentials = |name: &str, store: &PostgresStore| {
+            Database::new(store.clone(), Arc::clone(&vault), name).with_url(url.map(Secret::new))
+        };
+        match function {
+            Function::DynamodbStream => {
+                let sinks = Sinks::new(&mapping, dynamodb_stream::pipelines(&mapping), credentials);
+                Ok(Handler::DynamodbStream(dynamodb_stream::Handler::new(Arc::new(mapping), sinks)?))
+            }
+        }
+    }
+
+    /// Handles an event.
+    ///
+    /// # Errors
+    /// What the function would answer an error for.
+    pub(crate) async fn handle(&mut self, event: Bytes) -> Result<Answer, Error> {
+        let Handler::DynamodbStream(handler) = self;
+        if let Some(request) = Request::in_payload(&event)? {
+            let done = Box::pin(handler.backfill(&request, &Unlimited, |_| {})).await?;
+            let Progress { items: records, applied, stale, dead, done: whole, .. } = done;
+            return Ok(Answer { response: json_of(&done)?, failed: !whole, records, applied, stale, dead });
+        }
+        let answer = Box::pin(handler.handle(event, &Unlimited)).await?;
+        let sum = |figure: fn(&Outcome) -> u64| answer.outcomes.iter().map(|(_, outcome)| figure(outcome)).sum();
+        Ok(Answer {
+            response: json_of(&answer.to_response())?,
+            failed: answer.retry_from.is_some(),
+            records: answer.records as u64,
+            applied: sum(|outcome| outcome.applied),
+            stale: sum(|outcome| outcome.stale),
+            dead: sum(|outcome| outcome.dead),
+        })
+    }
+
+    /// Reads a pipeline's source whole; see [`dynamodb_stream::Handler::backfill`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) async fn backfill(
+        &mut self,
+        request: &Request,
+        budget: &impl Budget,
+        report: impl FnMut(&Progress),
+    ) -> Result<Progress, Error> {
+        let Handler::DynamodbStream(handler) = self;
+        Box::pin(handler.backfill(request, budget, report)).await
+    }
+
+    /// Waits for what is still being written.
+    pub(crate) async fn settle(&mut self) {
+        let Handler::DynamodbStream(handler) = self;
+        handler.sinks().settle().await;
+    }
+}
+
+fn json_of(answer: &impl serde::Serialize) -> Result<Value, Error> {
+    serde_json::to_value(answer)
+        .map_err(|e| Error::new(Kind::Bug, "the answer cannot be written as json").with_source(e))
+}
+
+impl Answer {
+    /// What came of the event, in JSON.
+    pub(crate) fn figures(&self) -> Value {
+        json!({ "records": self.records, "applied": self.applied, "stale": self.stale, "dead": self.dead })
+    }
+}

@@ -1,0 +1,40 @@
+//! The demonstration from beginning to end, on a Postgres of its own and on one that was there.
+
+use std::process::Command;
+
+use tributary_tests::Database;
+
+use crate::program::{snapshot, tributary};
+
+#[test]
+fn the_demonstration_tells_its_story() {
+    snapshot!("demo", tributary("demo").inside(std::env::temp_dir().as_path()).run().ends(0));
+}
+
+#[tokio::test]
+async fn on_a_given_server_it_leaves_nothing() {
+    let database = Database::new("demo").await;
+    let document = tributary("demo --json").on(&database).run().ends(0).json();
+    assert_eq!(document["tables"]["profile"].as_array().unwrap().len(), 5);
+    assert_eq!(document["deliveries"].as_array().unwrap().len(), 10);
+    assert_eq!(document["dead_letters"].as_array().unwrap().len(), 6);
+    assert!(document["kept"].is_null());
+    let applied_again = document["deliveries"].as_array().unwrap().iter().filter(|delivery| delivery["again"] == true);
+    assert!(applied_again.into_iter().all(|delivery| delivery["figures"]["applied"] == 0), "{document}");
+    assert_eq!(database.rows("select count(*) from pg_database where datname = 'tributary_demo'").await, ["0"]);
+    assert_eq!(database.rows("select count(*) from pg_tables where tablename = 'profile'").await, ["0"]);
+}
+
+#[test]
+fn a_kept_database_answers_until_it_is_ended() {
+    let document = tributary("demo --keep --json").run().ends(0).json();
+    let (url, stop) = (document["kept"]["url"].as_str().unwrap(), document["kept"]["stop"].as_str().unwrap());
+    let status = || tributary("status --json --database-url").argument(url).run();
+    let found = status().ends(0).json();
+    assert_eq!(found["pipelines"][0]["dead_letters"]["open"], 6);
+    assert!(Command::new("sh").args(["-c", stop]).status().unwrap().success());
+    let begin = std::time::Instant::now();
+    while status().code != 1 {
+        assert!(begin.elapsed().as_secs() < 15, "it still answers");
+    }
+}
