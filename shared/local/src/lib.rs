@@ -30,4 +30,5 @@ mod url;
 
 pub use options::{Options, Route};
 pub use postgres::{Origin, Postgres};
+pub use server::Server;
 pub use tributary_core::Error;

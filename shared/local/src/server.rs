@@ -1,4 +1,5 @@
-//! A server process that never outlives whoever needs it. It knows programs and directories, nothing of Postgres.
+//! A server process that never outlives whoever needs it. It knows programs and directories, nothing of Postgres; the
+//! test harness keeps other servers by it too.
 //!
 //! A shell (`supervisor.sh`) stands between us and the server. It holds the reading end of a pipe whose other end dies
 //! with us, so that it notices our end even when nothing in this process can run any more.
@@ -22,15 +23,27 @@ const SUPERVISOR: &str = include_str!("supervisor.sh");
 /// How long a server may take until it answers. A cold disk and a busy machine are slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running server with the shell that watches it.
+/// A running server with the shell that watches it. It ends when this is dropped, or when this process ends, however.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     directory: PathBuf,
     shell: Child,
     line: Option<ChildStdin>,
 }
 
 impl Server {
+    /// Starts `command` in a private directory of its own, and waits until `ready` finds what it looks for: the
+    /// directory's file `log` is what the server says. SIGTERM ends it.
+    ///
+    /// # Errors
+    /// When the server ends instead, or says nothing for a minute. The error carries the end of its log.
+    pub fn of_command<T>(
+        command: &[impl AsRef<OsStr>],
+        ready: impl Fn(&Path) -> Option<T>,
+    ) -> Result<(Server, T), Error> {
+        Server::start(crate::directory::private()?, None, "TERM", command, ready)
+    }
+
     /// Starts `command` in `directory`, under `account` if one is given, and waits until `ready` finds what it looks for
     /// in the directory. The directory is removed when the server has ended.
     ///
@@ -79,7 +92,7 @@ impl Server {
     }
 
     /// What the server has said so far.
-    pub(crate) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read(self.directory.join("log")).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
