@@ -84,9 +84,10 @@ impl Scan {
     }
 
     /// A page that costs about a second of this segment's share of the budget: a larger one would take the table's
-    /// capacity in one gulp.
+    /// capacity in one gulp. The smallest page costs a whole unit, so one that is to cost less would only get smaller and
+    /// smaller, down to a unit an item.
     fn limit(&self) -> i32 {
-        let share = self.rate.per_second() / f64::from(self.options.segments);
+        let share = (self.rate.per_second() / f64::from(self.options.segments)).max(1.0);
         self.item_cost.map_or(FIRST_PAGE, |cost| (share / cost).clamp(1.0, 10_000.0) as i32)
     }
 
