@@ -141,3 +141,18 @@ async fn versions_compare_as_numbers_of_forty_digits() {
     let rows = database.rows("select name, _version from t").await;
     assert_eq!(rows, ["newer | 17140000000000000000000000000000001000000000000000000000"]);
 }
+
+#[tokio::test]
+async fn an_equal_version_is_a_duplicate_and_writes_nothing() {
+    let database = Database::new("equal_version").await;
+    let tables = [table("t", KEEP), table("h", DeleteMode::Hard)];
+    let mut sink = sink(&database, &tables);
+    let both = |name: &str| vec![put(1, 7, name), Change { table: 1, ..put(1, 7, name) }];
+    assert_eq!(apply(&mut sink, &tables, both("first")).await.applied, 2);
+    let written = "select xmin from t union all select xmin from h union all select xmin from tributary.ledger";
+    let before = database.rows(written).await;
+    let again = apply(&mut sink, &tables, both("second")).await;
+    assert_eq!((again.applied, again.stale), (0, 2));
+    assert_eq!(database.rows(written).await, before);
+    assert_eq!(rows(&database, "t").await, ["1 | first | 7 | f"]);
+}
