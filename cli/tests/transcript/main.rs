@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod demo;
+mod dynamodb;
 mod local;
 mod offline;
 mod operate;

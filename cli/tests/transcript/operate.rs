@@ -4,6 +4,7 @@ use std::fs;
 
 use tributary_tests::Database;
 
+use crate::dynamodb::{Dynamodb, signed_in};
 use crate::program::{Said, root, snapshot, tributary};
 
 const EVENTS: [&str; 5] = ["modify", "remove", "insert", "out-of-order", "poison"];
@@ -140,21 +141,71 @@ async fn dead_letters_are_listed_shown_replayed_and_discarded() {
     assert_eq!(letters("discard --all --json").ends(0).json()["discarded"], 0);
 }
 
+/// The sample mapping with its table in another DynamoDB.
+fn mapping_for(dynamodb: &Dynamodb) -> tempfile::NamedTempFile {
+    let text = fs::read_to_string(root().join("tributary.yaml")).unwrap();
+    let there = format!("type: dynamodb\n    endpoint: {}", dynamodb.url());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text.replace("type: dynamodb", &there)).unwrap();
+    file
+}
+
 #[tokio::test]
-async fn backfill_says_what_it_lacks() {
-    let database = migrated("backfill").await;
-    let backfill = |pipeline: &str| {
-        let program = tributary(&format!("backfill {pipeline} --json")).on(&database);
-        // No credentials, wherever this runs, and nobody is asked for some.
-        program
-            .with("AWS_EC2_METADATA_DISABLED", "true")
-            .with("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
-            .with("AWS_CONFIG_FILE", "/nowhere")
-            .with("AWS_REGION", "us-east-2")
-            .run()
+async fn backfill_reads_the_table_once_and_says_how_far_it_came() {
+    let (database, dynamodb) = (migrated("backfill").await, Dynamodb::start(30));
+    let mapping = mapping_for(&dynamodb);
+    let backfill = |arguments: &str| {
+        let program = tributary(&format!("backfill users {arguments} --mapping")).argument(mapping.path());
+        signed_in(program).on(&database).run()
     };
-    let said = backfill("orders").ends(2);
+    snapshot!("backfill", backfill("--segments 2"));
+    // A sub-document that an item lacks is a deleted row.
+    let rows = "select (select count(*) from profile), (select count(*) from appearance_settings where not _deleted)";
+    assert_eq!(database.rows(rows).await, ["30 | 0"]);
+    let again = backfill("--segments 2 --json").ends(0).json();
+    assert_eq!((&again["done"], &again["items"]), (&true.into(), &0.into()), "{again}");
+    let again = backfill("--segments 2 --restart --json").ends(0).json();
+    assert_eq!((&again["items"], &again["applied"]), (&30.into(), &0.into()), "{again}");
+
+    // Payloads of the function are understood here as there.
+    let program = tributary("invoke dynamodb-stream --event - --mapping").argument(mapping.path()).on(&database);
+    let said = signed_in(program).input(r#"{"backfill": {"pipeline": "users", "restart": true}}"#).run().ends(0);
+    assert!(said.stdout.contains(r#""done":true"#), "{}", said.stdout);
+
+    database.execute("update tributary.lease set expires_at = now() + interval '1 hour', holder = 'else'").await;
+    let said = tributary("status").on(&database).run().ends(0);
+    assert!(said.stdout.contains("else, 59 min left"), "{}", said.stdout);
+    let said = backfill("--json").ends(1);
+    assert_eq!(said.json()["error"]["kind"], "conflict");
+}
+
+#[tokio::test]
+async fn backfill_says_what_is_wrong() {
+    let database = migrated("backfill_wrong").await;
+    // No credentials, wherever this runs: so nobody outside is asked for the table either.
+    let nobody = |pipeline: &str| {
+        let program = tributary(&format!("backfill {pipeline} --json")).on(&database).with("AWS_REGION", "us-east-2");
+        let program = program.with("AWS_EC2_METADATA_DISABLED", "true").with("AWS_CONFIG_FILE", "/dev/null");
+        program.with("AWS_SHARED_CREDENTIALS_FILE", "/dev/null").run()
+    };
+    let said = nobody("orders").ends(2);
     assert!(said.json()["error"]["message"].as_str().unwrap().contains("`orders`"), "{}", said.stdout);
-    let said = backfill("users").ends(1);
+    let said = nobody("users").ends(1);
     assert!(said.json()["error"]["message"].as_str().unwrap().contains("credentials"), "{}", said.stdout);
+}
+
+#[test]
+fn generate_writes_into_a_table() {
+    let dynamodb = Dynamodb::start(0);
+    let generate = |table: &str| {
+        let program = tributary(&format!("generate users --rate 1000 --count 60 --json --table {table} --endpoint"));
+        signed_in(program.argument(dynamodb.url())).run()
+    };
+    let counts = generate("users").ends(0).json();
+    let count = |name: &str| usize::try_from(counts[name].as_u64().unwrap()).unwrap();
+    assert_eq!(count("put") + count("updated") + count("deleted"), 60);
+    assert_eq!(dynamodb.asked("PutItem"), count("put") + count("updated"));
+    assert_eq!(dynamodb.asked("DeleteItem"), count("deleted"));
+    let said = generate("nobody").ends(2);
+    assert!(said.json()["error"]["message"].as_str().unwrap().contains("`nobody`"), "{}", said.stdout);
 }

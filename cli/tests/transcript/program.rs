@@ -62,10 +62,13 @@ impl Program {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command.args(&self.arguments).current_dir(&self.directory);
-        for name in
-            ["DATABASE_URL", "TRIBUTARY_MAPPING", "RUST_LOG", "TRIBUTARY_LOG", "CLICOLOR_FORCE", "NO_COLOR", "COLUMNS"]
-        {
-            command.env_remove(name);
+        let heeded =
+            ["DATABASE_URL", "TRIBUTARY_MAPPING", "RUST_LOG", "TRIBUTARY_LOG", "CLICOLOR_FORCE", "NO_COLOR", "COLUMNS"];
+        for (name, _) in std::env::vars_os() {
+            let known = name.to_str().is_some_and(|name| heeded.contains(&name) || name.starts_with("AWS_"));
+            if known {
+                command.env_remove(name);
+            }
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -72,7 +72,8 @@ const LETTERS_AND_TALLIES: &str = "select n.name, \
       sum(stale) filter (where at > now() - interval '1 hour') as stale_hour, \
       sum(dead) filter (where at > now() - interval '1 hour') as dead_hour \
     from tributary.tally where pipeline = n.name and at > now() - interval '1 day') t on true \
-  left join tributary.lease l on l.name = n.name order by n.place";
+  left join lateral (select holder, fence, expires_at from tributary.lease \
+    where name = n.name or starts_with(name, n.name || '/') order by expires_at desc limit 1) l on true order by n.place";
 
 const CHECKPOINTS: &str = "select pipeline, partition, position, extract(epoch from committed_at)::float8, \
     extract(epoch from committed_at - source_at)::float8 \

@@ -97,7 +97,8 @@ impl Story {
         match &self.kept {
             Some((url, stop)) => {
                 output.line(&format!("  psql '{url}'"))?;
-                output.line(&format!("  {stop}   ends it"))?;
+                output.line(&format!("  tributary status --database-url '{url}'"))?;
+                output.line(&format!("  {stop:<26} ends it"))?;
             }
             None => output.line("  tributary demo --keep      keep the database, to look around in it")?,
         }
