@@ -2,5 +2,6 @@
 
 mod crash;
 mod fixture;
+mod memory;
 mod outage;
 mod sample;
