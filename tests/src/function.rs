@@ -144,9 +144,9 @@ fn collected(mut stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
     all
 }
 
-/// Lets cargo build the binary, into the target directory and with the profile of the running test. Cargo itself sees to
+/// The path of one of the workspace's programs. Lets cargo build it, unless it is fresh, into the target directory and with the profile of the running test. Cargo itself sees to
 /// it that processes which want the same take turns.
-fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     let place = Place::of(&env::current_exe().expect("a program knows its file"));
     let mut command = Command::new(env!("CARGO"));
     // The features of the whole workspace, which is what a run of all tests has compiled already.

@@ -1,4 +1,4 @@
-//! The harness of the black-box tests: a database, a Lambda environment, a function's binary, a bad network.
+//! The harness of the black-box tests: a database, a local AWS, a Lambda environment, a program's binary, a bad network.
 //!
 //! Called by the files in `tests/tests`, each of which is a subject. It holds no assertion about Tributary itself, only
 //! what such assertions need. Everything runs on 127.0.0.1, ends with the test, and panics when it cannot go on.
@@ -18,13 +18,15 @@
 //! # }
 //! ```
 
+mod aws;
 mod database;
 mod frames;
 mod function;
 mod proxy;
 mod runtime_api;
 
+pub use aws::Aws;
 pub use database::Database;
-pub use function::Function;
+pub use function::{Function, built};
 pub use proxy::Proxy;
 pub use runtime_api::{Invocation, RuntimeApi};

@@ -2,14 +2,21 @@
 //!
 //! Credentials, region and endpoints come from where the AWS tools look for them (`AWS_PROFILE`, `AWS_REGION`,
 //! `AWS_ENDPOINT_URL`, the function's role). TLS is rustls over ring: the SDK's own default costs 20 ms at a cold start.
+//! An emulator on this machine wants neither region nor credentials, so none need to be set up for it.
 
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use tokio::sync::OnceCell;
@@ -20,11 +27,14 @@ static CONFIG: OnceCell<SdkConfig> = OnceCell::const_new();
 
 /// The configuration of this process, loaded at the first call. Costs about 1 ms.
 pub async fn config() -> &'static SdkConfig {
-    CONFIG.get_or_init(async || Box::pin(load()).await).await
+    CONFIG.get_or_init(async || Box::pin(loader().load()).await).await
 }
 
-async fn load() -> SdkConfig {
-    let client = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+fn loader() -> ConfigLoader {
     // A function would rather fail and be retried than wait for its own end. An unreachable endpoint, the usual trouble
     // in a VPC, shows after three attempts of 2 s.
     let timeouts = TimeoutConfig::builder()
@@ -33,16 +43,46 @@ async fn load() -> SdkConfig {
         .operation_timeout(Duration::from_secs(30))
         .build();
     aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(client)
+        .http_client(http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(timeouts)
-        .load()
-        .await
+}
+
+/// The configuration for an emulator on this machine. Nobody outside it is asked for a region or for credentials, and
+/// where none are set up, it gets invented ones: an emulator takes any, but may keep tables apart by them.
+async fn of_emulator() -> SdkConfig {
+    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(Region::from_static("us-east-1"));
+    let invented = Credentials::new("test", "test", None, None, "tributary");
+    // A profile may name a role, for which it would ask STS.
+    let profile = ProviderConfig::empty().with_http_client(http_client());
+    let profile = ProfileFileCredentialsProvider::builder().configure(&profile).build();
+    let credentials = CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
+        .or_else("profile", profile)
+        .or_else("invented", invented);
+    Box::pin(loader().region(region).credentials_provider(credentials).load()).await
+}
+
+/// Whether an endpoint is on this machine.
+fn is_here(endpoint: &str) -> bool {
+    let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    host.is_some_and(|host| {
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
 }
 
 /// A client for a DynamoDB datastore of the mapping.
 pub async fn dynamodb(store: &DynamodbStore) -> aws_sdk_dynamodb::Client {
-    dynamodb_over(config().await, store)
+    match &store.endpoint {
+        Some(endpoint) if is_here(endpoint) => dynamodb_over(&of_emulator().await, store),
+        _ => dynamodb_over(config().await, store),
+    }
 }
 
 fn dynamodb_over(config: &SdkConfig, store: &DynamodbStore) -> aws_sdk_dynamodb::Client {
@@ -120,5 +160,19 @@ mod tests {
         check(Some("eu-west-1"), None, Some("http://127.0.0.1:8000"), Some("eu-west-1"));
         check(None, None, Some("http://127.0.0.1:8000"), Some("us-east-1"));
         check(None, None, None, None);
+    }
+
+    #[test]
+    fn an_emulator_is_told_from_the_network() {
+        let check = |endpoint: &str, expect: bool| assert_eq!(is_here(endpoint), expect, "{endpoint}");
+        check("http://localhost:8000", true);
+        check("http://127.0.0.1:4566/", true);
+        check("http://127.0.0.2", true);
+        check("http://[::1]:8000", true);
+        check("http://localhost.example.org:8000", false);
+        check("http://dynamodb:8000", false);
+        check("https://dynamodb.us-east-2.amazonaws.com", false);
+        check("http://10.0.0.1:8000", false);
+        check("http://127.0.0.1@example.org", false);
     }
 }
