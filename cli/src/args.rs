@@ -104,9 +104,12 @@ pub(crate) struct Backfill {
     /// The read budget in capacity units a second, for all parts together; at least 1.
     #[arg(long, default_value_t = 100.0, value_name = "UNITS", value_parser = positive)]
     pub(crate) rcu: f64,
-    /// Heal rows that a lost stream event has left stale.
+    /// Heal rows that a lost stream event has left stale, and delete those that the source no longer has.
     #[arg(long)]
     pub(crate) repair: bool,
+    /// Let a repair delete more than half of a table's rows.
+    #[arg(long, requires = "repair")]
+    pub(crate) allow_mass_delete: bool,
     /// Begin anew instead of where it was interrupted.
     #[arg(long)]
     pub(crate) restart: bool,

@@ -28,22 +28,26 @@ pub(crate) async fn run(args: &Args, backfill: &Backfill, output: &mut Output) -
         rcu: backfill.rcu,
         restart: backfill.restart,
         repair: backfill.repair,
+        allow_mass_delete: backfill.allow_mass_delete,
     };
     let budget = UntilInterrupted::start();
     let mut meter = Meter::new(&backfill.pipeline);
     let done = Box::pin(handler.backfill(&request, &budget, |progress| meter.show(progress))).await;
     meter.bar.finish_and_clear();
-    let Progress { items, applied, stale, dead, segments_done, segments, .. } = done?;
+    let Progress { items, applied, stale, dead, segments_done, segments, spared, .. } = done?;
     let whole = segments_done == segments;
     let pipeline = &backfill.pipeline;
     output.document(|| {
         json!({
             "pipeline": pipeline, "done": whole, "items": items, "applied": applied, "stale": stale, "dead": dead,
-            "segments": segments, "segments_done": segments_done, "repair": backfill.repair,
+            "segments": segments, "segments_done": segments_done, "repair": backfill.repair, "spared": spared,
         })
     })?;
     output
         .line(&format!("{pipeline}: {items} items read, {applied} rows applied, {stale} stale, {dead} dead letters"))?;
+    for table in &spared {
+        output.line(&format!("nothing was deleted in {table}"))?;
+    }
     if whole {
         return Ok(End::Fine);
     }

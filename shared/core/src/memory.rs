@@ -118,7 +118,7 @@ fn sweep(table: &Table, stored: &mut Stored, change: &Change) {
             Role::DeletedAt => *cell = change.at.map_or(Cell::Null, Cell::from_unix_micros),
             Role::DeletedReason => *cell = Cell::Text("absent".into()),
             Role::Data if keep => {}
-            Role::Data => *cell = Cell::Null,
+            Role::Data => *cell = column.default.clone().unwrap_or(Cell::Null),
         }
     }
     (stored.version, stored.deleted) = (change.version, true);

@@ -10,10 +10,11 @@ use tributary_core::change::Change;
 use tributary_core::{Kind, Result};
 
 use crate::checkpoint::Row;
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, How};
 use crate::connect::{classify, describe};
 use crate::dead_letter::Letters;
 use crate::flush::{BEGIN, is_of_a_row, outcome, writer};
+use crate::repair::Unread;
 use crate::session::{Session, in_order};
 use crate::sink::Writers;
 
@@ -26,6 +27,7 @@ pub(crate) async fn bisect(
     batch: &Batch<'_>,
     survivors: &[u32],
     writers: &Writers,
+    began: Option<&str>,
 ) -> Result<Outcome> {
     let failed = |doing: &'static str| move |error| classify(error, doing);
     session.command(BEGIN).await.map_err(failed("begin"))?;
@@ -44,7 +46,7 @@ pub(crate) async fn bisect(
         .rev()
         .collect();
     while let Some(mut part) = work.pop() {
-        match attempt(session, batch, &part, writers).await? {
+        match attempt(session, batch, &part, writers, How { replay: true, began }).await? {
             Ok(rows) => applied += rows,
             Err(error) if part.len() > 1 => {
                 tracing::debug!(code = ?error.code(), changes = part.len(), "looking for the bad row");
@@ -65,6 +67,9 @@ pub(crate) async fn bisect(
     let all: Vec<Rejected> = batch.rejected.iter().chain(&refused).cloned().collect();
     let letters = Letters::new(batch, &all, &waits);
     letters.store(session).await.map_err(failed("store dead letters"))?;
+    if began.is_some() {
+        Unread::new(batch, &all).store(session).await.map_err(failed("note what was not read"))?;
+    }
     if let Some(checkpoint) = &batch.checkpoint {
         Row::new(batch.pipeline, checkpoint).store(session).await.map_err(failed("store the checkpoint"))?;
     }
@@ -78,13 +83,14 @@ async fn attempt(
     batch: &Batch<'_>,
     part: &[u32],
     writers: &Writers,
+    how: How<'_>,
 ) -> Result<Result<u64, tokio_postgres::Error>> {
     let changes: Vec<&Change> = part.iter().map(|position| &batch.changes[*position as usize]).collect();
     let (table, writer) = writer(batch, changes[0], writers)?;
     let chunk = Chunk::new(table, writer, changes);
-    let steps = chunk.steps(true);
+    let steps = chunk.steps(how);
     let mut pending = vec![session.command("savepoint part")];
-    pending.extend(steps.iter().map(|step| session.run(step.statement, &step.lines)));
+    pending.extend(steps.iter().map(|step| session.run(step)));
     pending.push(session.command("release savepoint part"));
     let results: Result<Vec<u64>, _> = in_order(pending).await.into_iter().collect();
     match results {

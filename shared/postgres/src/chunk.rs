@@ -1,20 +1,35 @@
 //! A chunk of a batch as the statements that apply it, in their order.
 
+use std::sync::OnceLock;
+
 use tributary_core::cast::cell_text;
 use tributary_core::change::{Change, Op};
 use tributary_core::table::{Column, DeleteMode, Table};
 
 use crate::encode::Line;
+use crate::repair::Healing;
 use crate::sql::{self, Fallbacks, Form, Statement};
 
 /// How many changes one statement carries. One statement for 10 000 rows spills out of `work_mem`.
 pub(crate) const CHUNK: usize = 500;
+
+/// How changes are applied.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How<'a> {
+    /// Whether some may have been applied before.
+    pub(crate) replay: bool,
+    /// When the repair began that they are part of, by the database's clock.
+    pub(crate) began: Option<&'a str>,
+}
 
 /// A table with the statements that write it.
 #[derive(Debug)]
 pub(crate) struct Writer {
     upserts: [Statement; 4],
     ledger: Option<Ledger>,
+    pub(crate) fallbacks: Fallbacks,
+    /// Made when the first repair needs them.
+    healing: OnceLock<Healing>,
 }
 
 #[derive(Debug)]
@@ -35,7 +50,7 @@ const FORMS: [Form; 4] = [
 impl Writer {
     pub(crate) fn new(table: &Table, fallbacks: &Fallbacks) -> Self {
         let remove = match &table.children {
-            Some(children) => Some(sql::sweep(table, &children.parent)),
+            Some(children) => Some(sql::sweep(table, &children.parent, fallbacks)),
             None => (table.delete.mode == DeleteMode::Hard).then(|| sql::delete(table)),
         };
         Writer {
@@ -45,7 +60,13 @@ impl Writer {
                 settle_replay: sql::ledger(table, true),
                 remove,
             }),
+            fallbacks: fallbacks.clone(),
+            healing: OnceLock::new(),
         }
+    }
+
+    fn healing(&self, table: &Table) -> &Healing {
+        self.healing.get_or_init(|| Healing::new(table, &self.fallbacks))
     }
 
     fn upsert(&self, form: Form) -> &Statement {
@@ -65,17 +86,30 @@ pub(crate) struct Step<'a> {
     pub(crate) lines: Vec<Line<'a>>,
     /// Whether its row count is the number of changes that were applied.
     pub(crate) counts: bool,
+    /// The beginning of the repair, where the statement asks for it.
+    pub(crate) began: Option<&'a str>,
+}
+
+/// A chunk's changes as lines.
+pub(crate) struct Lines<'a> {
+    /// One a change.
+    pub(crate) heads: Vec<Line<'a>>,
+    /// Of tables with a ledger: the rows that there shall be.
+    pub(crate) rows: Vec<Line<'a>>,
+    /// Of tables with a ledger: the changes that take rows away.
+    pub(crate) removed: Vec<Line<'a>>,
 }
 
 /// Changes of one table, compacted and sorted, with what their lines borrow.
 pub(crate) struct Chunk<'a> {
+    table: &'a Table,
     writer: &'a Writer,
     changes: Vec<&'a Change>,
     ledger_keys: Vec<String>,
 }
 
 impl<'a> Chunk<'a> {
-    pub(crate) fn new(table: &Table, writer: &'a Writer, changes: Vec<&'a Change>) -> Self {
+    pub(crate) fn new(table: &'a Table, writer: &'a Writer, changes: Vec<&'a Change>) -> Self {
         let columns: Vec<&Column> = match &table.children {
             Some(children) => children.parent.iter().map(|position| &table.key[*position]).collect(),
             None => table.key.iter().collect(),
@@ -85,45 +119,59 @@ impl<'a> Chunk<'a> {
         } else {
             Vec::new()
         };
-        Chunk { writer, changes, ledger_keys }
+        Chunk { table, writer, changes, ledger_keys }
     }
 
     /// The statements of this chunk, in the order in which they must run.
-    pub(crate) fn steps(&'a self, replay: bool) -> Vec<Step<'a>> {
-        let heads: Vec<Line<'a>> = self.changes.iter().enumerate().map(|(i, change)| self.head(i, change)).collect();
+    pub(crate) fn steps(&'a self, how: How<'a>) -> Vec<Step<'a>> {
+        let lines = self.lines();
+        let mut steps = self.versioned(&lines, how.replay);
+        if let Some(began) = how.began {
+            steps.extend(self.writer.healing(self.table).steps(&lines, began));
+        }
+        steps
+    }
+
+    fn versioned(&'a self, lines: &Lines<'a>, replay: bool) -> Vec<Step<'a>> {
+        let step =
+            |statement, lines: &[Line<'a>], counts| Step { statement, lines: lines.to_vec(), counts, began: None };
         let Some(ledger) = &self.writer.ledger else {
-            let form = Form { tombstones: heads.iter().any(|line| line.deleted), replay };
-            return vec![Step { statement: self.writer.upsert(form), lines: heads, counts: true }];
+            let form = Form { tombstones: lines.heads.iter().any(|line| line.deleted), replay };
+            return vec![step(self.writer.upsert(form), &lines.heads, true)];
         };
-        let mut rows: Vec<Line<'a>> = Vec::new();
+        let settle = if replay { &ledger.settle_replay } else { &ledger.settle };
+        let mut steps = vec![step(settle, &lines.heads, true)];
+        let upsert = self.writer.upsert(Form { tombstones: false, replay });
+        steps.extend(lines.rows.chunks(CHUNK).map(|lines| step(upsert, lines, false)));
+        if !lines.removed.is_empty() {
+            steps.push(step(&ledger.remove, &lines.removed, false));
+        }
+        steps
+    }
+
+    fn lines(&'a self) -> Lines<'a> {
+        let heads: Vec<Line<'a>> = self.changes.iter().enumerate().map(|(i, change)| self.head(i, change)).collect();
+        let (mut rows, mut removed) = (Vec::new(), Vec::new());
+        if self.writer.ledger.is_none() {
+            return Lines { heads, rows, removed };
+        }
         for (change, head) in self.changes.iter().zip(&heads) {
             match &change.op {
                 Op::Upsert(..) => rows.push(*head),
-                Op::Delete(_) => {}
-                Op::Replace(elements) => rows.extend(elements.iter().map(|element| Line {
-                    key: &element.key,
-                    row: &element.row,
-                    notes: element.notes.as_deref(),
-                    deleted: false,
-                    ..*head
-                })),
+                Op::Delete(_) => removed.push(*head),
+                Op::Replace(elements) => {
+                    removed.push(*head);
+                    rows.extend(elements.iter().map(|element| Line {
+                        key: &element.key,
+                        row: &element.row,
+                        notes: element.notes.as_deref(),
+                        deleted: false,
+                        ..*head
+                    }));
+                }
             }
         }
-        let removed: Vec<Line<'a>> = self
-            .changes
-            .iter()
-            .zip(&heads)
-            .filter(|(change, _)| !matches!(change.op, Op::Upsert(..)))
-            .map(|(_, head)| *head)
-            .collect();
-        let settle = if replay { &ledger.settle_replay } else { &ledger.settle };
-        let mut steps = vec![Step { statement: settle, lines: heads, counts: true }];
-        let upsert = self.writer.upsert(Form { tombstones: false, replay });
-        steps.extend(rows.chunks(CHUNK).map(|lines| Step { statement: upsert, lines: lines.to_vec(), counts: false }));
-        if !removed.is_empty() {
-            steps.push(Step { statement: &ledger.remove, lines: removed, counts: false });
-        }
-        steps
+        Lines { heads, rows, removed }
     }
 
     fn head(&'a self, position: usize, change: &'a Change) -> Line<'a> {

@@ -5,8 +5,9 @@ use tributary_core::batch::{Batch, Outcome, Rejected};
 use tributary_core::change::Change;
 use tributary_core::{Error, Result};
 
-use crate::chunk::{CHUNK, Chunk, Writer};
+use crate::chunk::{CHUNK, Chunk, How, Writer};
 use crate::dead_letter::{self, Letters};
+use crate::repair::Unread;
 use crate::session::{Session, in_order};
 use crate::sink::Writers;
 use crate::{checkpoint, tally};
@@ -45,22 +46,26 @@ pub(crate) async fn flush(
     session: &mut Session,
     batch: &Batch<'_>,
     chunks: &[Chunk<'_>],
-    replay: bool,
+    how: How<'_>,
 ) -> Result<Outcome, tokio_postgres::Error> {
-    let steps: Vec<_> = chunks.iter().flat_map(|chunk| chunk.steps(replay)).collect();
+    let steps: Vec<_> = chunks.iter().flat_map(|chunk| chunk.steps(how)).collect();
     let letters = Letters::new(batch, &batch.rejected, &[]);
+    let unread = how.began.map(|_| Unread::new(batch, &batch.rejected)).unwrap_or_default();
     let row = batch.checkpoint.as_ref().map(|checkpoint| checkpoint::Row::new(batch.pipeline, checkpoint));
     let tallies = tally::Rows::new(session.tallies());
     let results = {
         let session = &*session;
         let mut pending = Vec::with_capacity(steps.len() + 4);
         pending.push(session.command(BEGIN));
-        pending.extend(steps.iter().map(|step| session.run(step.statement, &step.lines)));
+        pending.extend(steps.iter().map(|step| session.run(step)));
         if !letters.is_empty() {
             pending.push(Box::pin(letters.store(session)));
         }
         if !session.tallies().is_empty() {
             pending.push(Box::pin(tallies.store(session)));
+        }
+        if !unread.is_empty() {
+            pending.push(Box::pin(unread.store(session)));
         }
         if let Some(row) = &row {
             pending.push(Box::pin(row.store(session)));
@@ -74,8 +79,7 @@ pub(crate) async fn flush(
     drop(tallies);
     session.tallies_stored();
     for step in &steps {
-        let types: Vec<_> = step.statement.parameters.iter().map(|(_, ty)| ty.clone()).collect();
-        session.want(&step.statement.sql, &types);
+        session.want(&step.statement.sql, &step.statement.types());
     }
     if !letters.is_empty() {
         session.want(dead_letter::STORE, &dead_letter::STORE_TYPES);

@@ -13,9 +13,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 use tributary_core::Result;
 
+use crate::chunk::Step;
 use crate::connect::{Target, connect};
-use crate::encode::{Column, Line};
-use crate::sql::Statement;
+use crate::encode::Column;
 use crate::tally::{self, Tallied};
 
 /// After this long without use, a connection is checked before it is trusted: an execution environment that was frozen
@@ -101,16 +101,15 @@ impl Session {
         }
     }
 
-    /// Runs a statement over lines. Sent at the first poll, so that statements polled in order form one flush.
-    pub(crate) fn run<'a>(&'a self, statement: &'a Statement, lines: &'a [Line<'a>]) -> Pending<'a> {
+    /// Runs a statement over its lines. Sent at the first poll, so that statements polled in order form one flush.
+    pub(crate) fn run<'a>(&'a self, step: &'a Step<'a>) -> Pending<'a> {
         Box::pin(async move {
+            let Step { statement, lines, began, .. } = step;
             let columns: Vec<Column<'_>> =
                 statement.parameters.iter().map(|(part, _)| Column { lines, part: *part }).collect();
-            let parameters: Vec<(&(dyn ToSql + Sync), Type)> = columns
-                .iter()
-                .zip(&statement.parameters)
-                .map(|(column, (_, ty))| (column as &(dyn ToSql + Sync), ty.clone()))
-                .collect();
+            let values = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+            let values = values.chain(statement.began.then_some(began as &(dyn ToSql + Sync)));
+            let parameters: Vec<(&(dyn ToSql + Sync), Type)> = values.zip(statement.types()).collect();
             self.execute(&statement.sql, &parameters).await
         })
     }

@@ -11,7 +11,7 @@ use tributary_core::table::Table;
 use tributary_core::{Error, Kind, Result};
 
 use crate::bisect::{bisect, lost_lease};
-use crate::chunk::Writer;
+use crate::chunk::{How, Writer};
 use crate::connect::{Target, classify};
 use crate::flush::{chunks, flush, is_of_a_row};
 use crate::session::Session;
@@ -24,7 +24,7 @@ pub(crate) type Writers = HashMap<String, Writer>;
 /// Waits between attempts double from here, with full jitter.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Without a deadline, attempts end after this long.
+/// Without a deadline, attempts at a batch end after this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Left over after the last attempt, for the answer to the source.
 const RESERVE: Duration = Duration::from_millis(500);
@@ -98,7 +98,7 @@ impl<C: Credentials> Postgres<C> {
             let mut session = self.open().await?;
             self.writers = catalog::check(&mut session, &self.tables, self.auto_migrate).await?;
             let writes = self.writers.values().flat_map(Writer::common);
-            let common = writes.map(|s| (s.sql.clone(), s.parameters.iter().map(|(_, ty)| ty.clone()).collect()));
+            let common = writes.map(|s| (s.sql.clone(), s.types()));
             let own = [
                 (checkpoint::STORE.to_owned(), checkpoint::STORE_TYPES.to_vec()),
                 (dead_letter::STORE.to_owned(), dead_letter::STORE_TYPES.to_vec()),
@@ -128,46 +128,43 @@ impl<C: Credentials> Postgres<C> {
         }
     }
 
-    async fn attempt(&mut self, batch: &Batch<'_>) -> Result<Outcome> {
-        let replay = batch.replay || self.suspect;
-        self.session().await?;
-        // Taken out: when this future is dropped half-way, a connection in the middle of a transaction goes with it.
-        let (Some(mut session), writers) = (self.session.take(), &self.writers) else {
-            return Err(Error::new(Kind::Bug, "the connection is gone"));
+    /// Applies a batch, trying again while it may help; see [`Sink::apply`]. `began` makes it part of a repair.
+    pub(crate) async fn apply_within(
+        &mut self,
+        batch: &Batch<'_>,
+        began: Option<&str>,
+        budget: &impl Budget,
+    ) -> Result<Outcome> {
+        let apply = async |session: &mut Session, writers: &Writers, suspect: bool| {
+            let how = How { replay: batch.replay || suspect || began.is_some(), began };
+            apply_once(session, writers, batch, how).await
         };
-        session.prepare_wanted().await.map_err(|e| classify(e, "prepare statements"))?;
-        let survivors = compact(&batch.changes);
-        let chunks = chunks(batch, &survivors, writers)?;
-        let outcome = match flush(&mut session, batch, &chunks, replay).await {
-            Ok(outcome) => outcome,
-            Err(error) if is_of_a_row(&error) => {
-                tracing::info!(pipeline = batch.pipeline, code = ?error.code(), "a row was refused; looking for it");
-                bisect(&mut session, batch, &survivors, writers).await?
-            }
-            Err(error) => return Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
-        };
-        self.session = Some(session);
+        let outcome = Box::pin(self.persist(batch.pipeline, budget, PATIENCE, apply)).await?;
+        self.suspect = is_mostly_stale(&outcome);
+        if let Some(session) = &mut self.session {
+            let Outcome { applied, stale, dead, .. } = outcome;
+            session.note(Tallied { pipeline: batch.pipeline.to_owned(), applied, stale, dead });
+        }
         Ok(outcome)
     }
-}
 
-impl<C: Credentials> Sink for Postgres<C> {
-    async fn apply(&mut self, batch: &Batch<'_>, budget: &impl Budget) -> Result<Outcome> {
+    /// Tries a transaction until it commits, within the budget (where it has no end: `patience`), as long as trying again
+    /// may help. It is told whether an earlier attempt may have committed.
+    pub(crate) async fn persist<T>(
+        &mut self,
+        pipeline: &str,
+        budget: &impl Budget,
+        patience: Duration,
+        mut transaction: impl AsyncFnMut(&mut Session, &Writers, bool) -> Result<T>,
+    ) -> Result<T> {
         let started = Instant::now();
         let mut longest = FIRST_WAIT;
         loop {
-            let limit = budget.remaining().unwrap_or(PATIENCE).saturating_sub(RESERVE);
-            let attempt = Box::pin(tokio::time::timeout(limit, self.attempt(batch))).await;
+            let limit = budget.remaining().unwrap_or(patience).saturating_sub(RESERVE);
+            let attempt = Box::pin(tokio::time::timeout(limit, self.once(&mut transaction))).await;
             let result = attempt.unwrap_or_else(|_| Err(Error::unavailable("postgres did not answer in time")));
             let error = match result {
-                Ok(outcome) => {
-                    self.suspect = is_mostly_stale(&outcome);
-                    if let Some(session) = &mut self.session {
-                        let Outcome { applied, stale, dead, .. } = outcome;
-                        session.note(Tallied { pipeline: batch.pipeline.to_owned(), applied, stale, dead });
-                    }
-                    return Ok(outcome);
-                }
+                Ok(value) => return Ok(value),
                 Err(error) => error,
             };
             // The transaction may have committed all the same. The connection, in the middle of anything, is gone.
@@ -175,15 +172,49 @@ impl<C: Credentials> Sink for Postgres<C> {
             let wait = longest.mul_f64(fastrand::f64());
             let in_time = match budget.remaining() {
                 Some(left) => left > wait + RESERVE * 2,
-                None => started.elapsed() + wait < PATIENCE,
+                None => started.elapsed() + wait < patience,
             };
             if !error.retry() || !in_time {
                 return Err(error);
             }
-            tracing::warn!(pipeline = batch.pipeline, error = %error.chain(), "retrying a batch");
+            tracing::warn!(pipeline, error = %error.chain(), "retrying a transaction");
             tokio::time::sleep(wait).await;
             longest = (longest * 2).min(LONGEST_WAIT);
         }
+    }
+
+    async fn once<T>(
+        &mut self,
+        transaction: &mut impl AsyncFnMut(&mut Session, &Writers, bool) -> Result<T>,
+    ) -> Result<T> {
+        self.session().await?;
+        // Taken out: when this future is dropped half-way, a connection in the middle of a transaction goes with it.
+        let Some(mut session) = self.session.take() else {
+            return Err(Error::new(Kind::Bug, "the connection is gone"));
+        };
+        session.prepare_wanted().await.map_err(|e| classify(e, "prepare statements"))?;
+        let value = transaction(&mut session, &self.writers, self.suspect).await?;
+        self.session = Some(session);
+        Ok(value)
+    }
+}
+
+impl<C: Credentials> Sink for Postgres<C> {
+    async fn apply(&mut self, batch: &Batch<'_>, budget: &impl Budget) -> Result<Outcome> {
+        self.apply_within(batch, None, budget).await
+    }
+}
+
+async fn apply_once(session: &mut Session, writers: &Writers, batch: &Batch<'_>, how: How<'_>) -> Result<Outcome> {
+    let survivors = compact(&batch.changes);
+    let chunks = chunks(batch, &survivors, writers)?;
+    match flush(session, batch, &chunks, how).await {
+        Ok(outcome) => Ok(outcome),
+        Err(error) if is_of_a_row(&error) => {
+            tracing::info!(pipeline = batch.pipeline, code = ?error.code(), "a row was refused; looking for it");
+            bisect(session, batch, &survivors, writers, how.began).await
+        }
+        Err(error) => Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use tokio_postgres::types::Type;
+use tributary_core::cast::cell_text;
 use tributary_core::column_type::ColumnType;
 use tributary_core::table::{Column, DeleteMode, Role, Table};
 
@@ -16,6 +17,21 @@ use crate::encode::{Part, cast_of_text, parameter_type};
 pub(crate) struct Statement {
     pub(crate) sql: String,
     pub(crate) parameters: Vec<(Part, Type)>,
+    /// Whether the beginning of a repair, as text, is the last parameter.
+    pub(crate) began: bool,
+}
+
+impl Statement {
+    pub(crate) fn new(sql: String, inputs: Vec<Input>) -> Self {
+        let parameters = inputs.into_iter().map(|input| (input.part, input.ty)).collect();
+        Statement { sql, parameters, began: false }
+    }
+
+    /// The types of all parameters.
+    pub(crate) fn types(&self) -> Vec<Type> {
+        let lines = self.parameters.iter().map(|(_, ty)| ty.clone());
+        lines.chain(self.began.then_some(Type::TEXT)).collect()
+    }
 }
 
 /// Which form of the upsert a chunk needs.
@@ -54,8 +70,8 @@ pub(crate) fn relation(table: &Table) -> String {
 }
 
 /// One column of the lines: what it is called in `s`, and how it gets there.
-struct Input {
-    name: String,
+pub(crate) struct Input {
+    pub(crate) name: String,
     part: Part,
     ty: Type,
     cast: Option<String>,
@@ -63,7 +79,7 @@ struct Input {
 }
 
 impl Input {
-    fn column(part: Part, column: &Column, fallbacks: &Fallbacks) -> Self {
+    pub(crate) fn column(part: Part, column: &Column, fallbacks: &Fallbacks) -> Self {
         Input {
             name: column.name.clone(),
             part,
@@ -73,8 +89,16 @@ impl Input {
         }
     }
 
-    fn meta(name: &str, part: Part, ty: Type) -> Self {
+    pub(crate) fn meta(name: &str, part: Part, ty: Type) -> Self {
         Input { name: name.to_owned(), part, ty, cast: None, fallback: None }
+    }
+
+    /// What is inserted: the line's value, or the default that stands in for its NULL.
+    pub(crate) fn value(&self) -> String {
+        match &self.fallback {
+            Some(fallback) => format!("coalesce(s.{}, {fallback})", quote(&self.name)),
+            None => format!("s.{}", quote(&self.name)),
+        }
     }
 
     fn unnest(&self, position: usize) -> String {
@@ -85,23 +109,20 @@ impl Input {
 }
 
 /// `(select unnest($1::…[]) as "k", …) s`
-fn lines(inputs: &[Input]) -> String {
+pub(crate) fn lines(inputs: &[Input]) -> String {
     let list: Vec<String> =
         inputs.iter().enumerate().map(|(i, input)| format!("{} as {}", input.unnest(i), quote(&input.name))).collect();
     format!("(select {}) s", list.join(", "))
 }
 
-fn parameters(inputs: Vec<Input>) -> Vec<(Part, Type)> {
-    inputs.into_iter().map(|input| (input.part, input.ty)).collect()
-}
-
-fn key_inputs<'t>(table: &'t Table, only: Option<&'t [usize]>, fallbacks: &Fallbacks) -> Vec<Input> {
+pub(crate) fn key_inputs<'t>(table: &'t Table, only: Option<&'t [usize]>, fallbacks: &Fallbacks) -> Vec<Input> {
     let keys = table.key.iter().enumerate().filter(|(i, _)| only.is_none_or(|only| only.contains(i)));
     // A change of children carries the parent's part of the key alone, so its parts are counted anew.
     keys.enumerate().map(|(part, (_, column))| Input::column(Part::Key(part), column, fallbacks)).collect()
 }
 
-const LEDGER_KEY: &str = "ledger key";
+/// What the ledger's key is called among the lines.
+pub(crate) const LEDGER_KEY: &str = "ledger key";
 
 fn ledger_inputs(table: &Table) -> [Input; 2] {
     [
@@ -110,10 +131,12 @@ fn ledger_inputs(table: &Table) -> [Input; 2] {
     ]
 }
 
-/// Holds where the ledger's version of the key is the line's own: this batch, or one equal to it, has won.
+/// Holds where the ledger's version of the key is the line's own and was settled by this transaction: this batch has
+/// won. One that comes again with an equal version must not undo what a repair has made of its rows since.
 fn ledger_agrees(table: &Table) -> String {
     format!(
-        "exists (select from tributary.ledger l where l.relation = {} and l.key = s.{} and l.version = s.{}",
+        "exists (select from tributary.ledger l where l.relation = {} and l.key = s.{} and l.version = s.{} \
+         and l.synced_at = now()",
         literal(&table.qualified_name()),
         quote(LEDGER_KEY),
         quote(&table.meta.version)
@@ -137,11 +160,7 @@ pub(crate) fn upsert(table: &Table, form: Form, fallbacks: &Fallbacks) -> Statem
     let mut values: Vec<String> = if direct {
         inputs.iter().enumerate().map(|(i, input)| input.unnest(i)).collect()
     } else {
-        let value = |input: &Input| match &input.fallback {
-            Some(fallback) => format!("coalesce(s.{}, {fallback})", quote(&input.name)),
-            None => format!("s.{}", quote(&input.name)),
-        };
-        inputs.iter().map(value).collect()
+        inputs.iter().map(Input::value).collect()
     };
     if !form.tombstones {
         targets.push(quote(&meta.deleted));
@@ -172,7 +191,11 @@ pub(crate) fn upsert(table: &Table, form: Form, fallbacks: &Fallbacks) -> Statem
         from.push_str(&format!(" where {}", conditions.join(" and ")));
     }
     let conflict: Vec<String> = table.key.iter().map(|c| quote(&c.name)).collect();
-    let mut sets: Vec<String> = table.columns.iter().map(|c| set(table, c, form, fallbacks)).collect();
+    let set = |c: &Column| {
+        let fresh = format!("excluded.{}", quote(&c.name));
+        format!("{} = {}", quote(&c.name), assigned(table, c, form, fallbacks, "excluded", &fresh))
+    };
+    let mut sets: Vec<String> = table.columns.iter().map(set).collect();
     let own =
         [Some(&meta.version), Some(&meta.deleted), Some(&meta.source_at), Some(&meta.synced_at), meta.errors.as_ref()];
     sets.extend(own.into_iter().flatten().map(|name| format!("{n} = excluded.{n}", n = quote(name))));
@@ -185,10 +208,18 @@ pub(crate) fn upsert(table: &Table, form: Form, fallbacks: &Fallbacks) -> Statem
         sets.join(", "),
         v = quote(&meta.version),
     );
-    Statement { sql, parameters: parameters(inputs) }
+    Statement::new(sql, inputs)
 }
 
-fn set(table: &Table, column: &Column, form: Form, fallbacks: &Fallbacks) -> String {
+/// What a column of the stored row `t` becomes. `from` is the relation that holds the line, `fresh` the value there.
+pub(crate) fn assigned(
+    table: &Table,
+    column: &Column,
+    form: Form,
+    fallbacks: &Fallbacks,
+    from: &str,
+    fresh: &str,
+) -> String {
     let c = quote(&column.name);
     let deleted = quote(&table.meta.deleted);
     match column.role {
@@ -199,16 +230,16 @@ fn set(table: &Table, column: &Column, form: Form, fallbacks: &Fallbacks) -> Str
                 && table.delete.mode == (DeleteMode::Soft { keep: true })
                 && (column.default.is_some() || fallbacks.contains_key(&column.name)) =>
         {
-            format!("{c} = case when excluded.{deleted} then t.{c} else excluded.{c} end")
+            format!("case when {from}.{deleted} then t.{c} else {fresh} end")
         }
         Role::Data if form.tombstones && table.delete.mode == (DeleteMode::Soft { keep: true }) => {
-            format!("{c} = case when excluded.{deleted} then coalesce(excluded.{c}, t.{c}) else excluded.{c} end")
+            format!("case when {from}.{deleted} then coalesce({fresh}, t.{c}) else {fresh} end")
         }
         // A second tombstone of one row doesn't change when and why it was deleted.
         Role::DeletedAt | Role::DeletedReason if form.tombstones => {
-            format!("{c} = case when excluded.{deleted} and t.{deleted} then t.{c} else excluded.{c} end")
+            format!("case when {from}.{deleted} and t.{deleted} then t.{c} else {fresh} end")
         }
-        _ => format!("{c} = excluded.{c}"),
+        _ => fresh.to_owned(),
     }
 }
 
@@ -234,7 +265,7 @@ pub(crate) fn ledger(table: &Table, replay: bool) -> Statement {
          synced_at = now() where l.version < excluded.version",
         lines(&inputs)
     );
-    Statement { sql, parameters: parameters(inputs) }
+    Statement::new(sql, inputs)
 }
 
 /// Removes the rows of hard deletes that won in the ledger.
@@ -248,12 +279,12 @@ pub(crate) fn delete(table: &Table) -> Statement {
         lines(&inputs),
         ledger_agrees(table)
     );
-    Statement { sql, parameters: parameters(inputs) }
+    Statement::new(sql, inputs)
 }
 
 /// Removes the children that are not in the set which won in the ledger. It comes after the upsert of the set, which
 /// has raised the version of every child that stays.
-pub(crate) fn sweep(table: &Table, parent: &[usize]) -> Statement {
+pub(crate) fn sweep(table: &Table, parent: &[usize], fallbacks: &Fallbacks) -> Statement {
     let meta = &table.meta;
     let mut inputs = key_inputs(table, Some(parent), &Fallbacks::new());
     let same = equal_keys(&inputs);
@@ -261,18 +292,12 @@ pub(crate) fn sweep(table: &Table, parent: &[usize]) -> Statement {
     let older = format!("t.{v} < s.{v} and {})", ledger_agrees(table), v = quote(&meta.version));
     if table.delete.mode == DeleteMode::Hard {
         let sql = format!("delete from {} as t using {} where {same} and {older}", relation(table), lines(&inputs));
-        return Statement { sql, parameters: parameters(inputs) };
+        return Statement::new(sql, inputs);
     }
     inputs.push(Input::meta(&meta.source_at, Part::SourceAt, Type::TIMESTAMPTZ_ARRAY));
-    let keep = table.delete.mode == DeleteMode::Soft { keep: true };
-    let mut sets: Vec<String> =
-        table.columns.iter().filter_map(|column| swept(column, keep, &meta.source_at)).collect();
-    sets.extend([
-        format!("{} = true", quote(&meta.deleted)),
-        format!("{v} = s.{v}", v = quote(&meta.version)),
-        format!("{a} = s.{a}", a = quote(&meta.source_at)),
-        format!("{} = now()", quote(&meta.synced_at)),
-    ]);
+    let source_at = format!("s.{}", quote(&meta.source_at));
+    let mut sets = buried(table, &source_at, "absent", fallbacks);
+    sets.push(format!("{v} = s.{v}", v = quote(&meta.version)));
     let sql = format!(
         "update {} as t set {} from {} where {same} and not t.{} and {older}",
         relation(table),
@@ -280,21 +305,43 @@ pub(crate) fn sweep(table: &Table, parent: &[usize]) -> Statement {
         lines(&inputs),
         quote(&meta.deleted),
     );
-    Statement { sql, parameters: parameters(inputs) }
+    Statement::new(sql, inputs)
 }
 
-fn swept(column: &Column, keep: bool, source_at: &str) -> Option<String> {
-    let c = quote(&column.name);
-    match column.role {
-        Role::DeletedFlag => Some(format!("{c} = true")),
-        Role::DeletedAt => Some(format!("{c} = coalesce(s.{}, now())", quote(source_at))),
-        Role::DeletedReason => Some(format!("{c} = 'absent'")),
-        Role::Data if keep => None,
-        Role::Data => Some(format!("{c} = null")),
+/// The assignments that make a tombstone of a row, its version apart. `source_at` is when the source deleted it, an
+/// expression.
+pub(crate) fn buried(table: &Table, source_at: &str, reason: &str, fallbacks: &Fallbacks) -> Vec<String> {
+    let keep = table.delete.mode == DeleteMode::Soft { keep: true };
+    let of_column = |column: &Column| {
+        let c = quote(&column.name);
+        match column.role {
+            Role::DeletedFlag => Some(format!("{c} = true")),
+            Role::DeletedAt => Some(format!("{c} = coalesce({source_at}, now())")),
+            Role::DeletedReason => Some(format!("{c} = '{reason}'")),
+            Role::Data if keep => None,
+            Role::Data => Some(format!("{c} = {}", cleared(column, fallbacks))),
+        }
+    };
+    let mut sets: Vec<String> = table.columns.iter().filter_map(of_column).collect();
+    sets.extend([
+        format!("{} = true", quote(&table.meta.deleted)),
+        format!("{} = {source_at}", quote(&table.meta.source_at)),
+        format!("{} = now()", quote(&table.meta.synced_at)),
+    ]);
+    sets
+}
+
+/// What stands in a column of a tombstone that doesn't keep its values.
+fn cleared(column: &Column, fallbacks: &Fallbacks) -> String {
+    let default = column.default.as_ref().and_then(|cell| cell_text(cell, &column.ty));
+    match (default, fallbacks.get(&column.name)) {
+        (Some(text), _) => format!("{}::{}", literal(&text), column.ty),
+        (None, Some(fallback)) => fallback.clone(),
+        (None, None) => "null".to_owned(),
     }
 }
 
-fn equal_keys(inputs: &[Input]) -> String {
+pub(crate) fn equal_keys(inputs: &[Input]) -> String {
     let same: Vec<String> = inputs.iter().map(|input| format!("t.{k} = s.{k}", k = quote(&input.name))).collect();
     same.join(" and ")
 }

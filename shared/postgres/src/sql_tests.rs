@@ -4,6 +4,7 @@ use tributary_core::cell::Cell;
 use tributary_core::table::{Children, DeletePolicy, MetaColumns};
 
 use super::*;
+use crate::repair::Healing;
 
 fn column(name: &str, ty: &str) -> Column {
     Column { name: name.into(), ty: ColumnType::parse(ty).unwrap(), role: Role::Data, default: None }
@@ -24,6 +25,10 @@ fn table(mode: DeleteMode) -> Table {
         meta: MetaColumns { errors: Some("_errors".into()), ..MetaColumns::default() },
         children: None,
     }
+}
+
+fn children(mode: DeleteMode) -> Table {
+    Table { children: Some(Children { parent: vec![0] }), ..table(mode) }
 }
 
 /// A statement on several lines.
@@ -58,9 +63,21 @@ fn ledger_statements() {
     insta::assert_snapshot!("settle", shown(&ledger(&hard, false)));
     insta::assert_snapshot!("settle_replay", shown(&ledger(&hard, true)));
     insta::assert_snapshot!("hard_delete", shown(&delete(&hard)));
-    let children = |mode| Table { children: Some(Children { parent: vec![0] }), ..table(mode) };
-    insta::assert_snapshot!("sweep_hard", shown(&sweep(&children(DeleteMode::Hard), &[0])));
-    insta::assert_snapshot!("sweep_soft", shown(&sweep(&children(DeleteMode::Soft { keep: false }), &[0])));
+    let (hard, soft, none) = (children(DeleteMode::Hard), children(DeleteMode::Soft { keep: false }), Fallbacks::new());
+    insta::assert_snapshot!("sweep_hard", shown(&sweep(&hard, &[0], &none)));
+    insta::assert_snapshot!("sweep_soft", shown(&sweep(&soft, &[0], &none)));
+}
+
+#[test]
+fn repairs() {
+    let fallbacks = Fallbacks::from([("tags".to_owned(), "'{}'::text[]".to_owned())]);
+    let shown = |table: &Table| {
+        let healing = Healing::new(table, &fallbacks);
+        healing.statements().map(shown).collect::<Vec<_>>().join("\n\n")
+    };
+    insta::assert_snapshot!("repair_clear", shown(&table(DeleteMode::Soft { keep: false })));
+    insta::assert_snapshot!("repair_hard", shown(&table(DeleteMode::Hard)));
+    insta::assert_snapshot!("repair_children", shown(&children(DeleteMode::Soft { keep: true })));
 }
 
 #[test]

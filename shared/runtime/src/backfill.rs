@@ -16,7 +16,7 @@ use tributary_core::route::route;
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::source::{Page, Poll};
 use tributary_core::{Error, Kind, Result};
-use tributary_postgres::{Credentials, Postgres};
+use tributary_postgres::{Credentials, Postgres, Unseen};
 use tributary_sources::dynamodb::rate::ReadRate;
 use tributary_sources::dynamodb::scan::{Options, Scan};
 use tributary_sources::dynamodb::table::{Table, describe_table};
@@ -28,6 +28,8 @@ use crate::dynamodb_stream::{Handler, empty_batch, unix_micros};
 const LEASE: Duration = Duration::from_secs(120);
 /// How often the lease is prolonged.
 const PROLONG_EVERY: Duration = Duration::from_secs(30);
+/// While no page comes, how often the budget and the lease are looked at: a small read budget makes pages wait for long.
+const BREATH: Duration = Duration::from_millis(250);
 /// A page begins only while there is time to read and commit it.
 const TIME_FOR_A_PAGE: Duration = Duration::from_secs(3);
 /// What stands in the checkpoint of a segment that was read to its end.
@@ -48,9 +50,13 @@ pub struct Request {
     /// Whether to forget how far an earlier run came.
     #[serde(default)]
     pub restart: bool,
-    /// Whether to heal rows that a lost event left stale; see [`crate::repair`].
+    /// Whether to heal rows that a lost event left stale, and to delete those that the source no longer has; see
+    /// [`Postgres::repair`].
     #[serde(default)]
     pub repair: bool,
+    /// Whether a repair may delete more than half of a table's rows.
+    #[serde(default)]
+    pub allow_mass_delete: bool,
 }
 
 fn four() -> u16 {
@@ -114,6 +120,8 @@ pub struct Progress {
     pub segments: u16,
     /// Whether the whole table has been read; if not, the next run goes on from here.
     pub done: bool,
+    /// In which tables a repair deleted nothing, and why.
+    pub spared: Vec<String>,
 }
 
 /// A page of a segment, or why there is none.
@@ -197,7 +205,7 @@ struct Run<'a, C, F> {
     holder: String,
     prolonged: Instant,
     /// When the repair began, by the database's clock; `None` when this is none.
-    healing: Option<f64>,
+    healing: Option<String>,
     report: F,
 }
 
@@ -232,9 +240,21 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
         self.sink.settle().await;
         result?;
         progress.done = progress.segments_done == progress.segments;
-        if let Some(began) = self.healing.filter(|_| progress.done) {
-            progress.applied += self.sink.bury_unseen(&self.pipeline.tables, began).await?;
-            self.sink.forget_checkpoints(name, "repair/").await?;
+        if self.healing.is_some() && !budget.allows(TIME_FOR_A_PAGE) {
+            // What it didn't see is still to be buried, and that is left to the next run.
+            progress.done = false;
+        }
+        if let Some(began) = self.healing.as_deref().filter(|_| progress.done) {
+            let unseen = Unseen {
+                pipeline: name,
+                tables: &self.pipeline.tables,
+                began,
+                fence: &self.fence,
+                allow_mass_delete: request.allow_mass_delete,
+            };
+            let burial = self.sink.bury_unseen(&unseen, budget).await?;
+            progress.applied += burial.rows;
+            progress.spared = burial.spared;
         }
         Ok(progress)
     }
@@ -255,7 +275,11 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
         drop(send);
         // Dropping the set at the end of the budget ends the readers; what they hold was not committed and is read again.
         while budget.allows(TIME_FOR_A_PAGE) {
-            let Some(Read { segment, page }) = pages.recv().await else { break };
+            let Ok(received) = tokio::time::timeout(BREATH, pages.recv()).await else {
+                self.prolong().await?;
+                continue;
+            };
+            let Some(Read { segment, page }) = received else { break };
             let page = page?;
             progress.items += page.events.len() as u64;
             let ended = page.next.is_none();
@@ -269,11 +293,16 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
         Ok(())
     }
 
-    async fn write(&mut self, page: Page, partition: &str, budget: &impl Budget) -> Result<Outcome> {
+    async fn prolong(&mut self) -> Result<()> {
         if self.prolonged.elapsed() > PROLONG_EVERY {
             self.fence = self.sink.acquire(&self.fence.lease, &self.holder, LEASE).await?;
             self.prolonged = Instant::now();
         }
+        Ok(())
+    }
+
+    async fn write(&mut self, page: Page, partition: &str, budget: &impl Budget) -> Result<Outcome> {
+        self.prolong().await?;
         let mut batch = routed(self.pipeline, page.events);
         batch.replay = true;
         batch.checkpoint = Some(Checkpoint {
@@ -282,7 +311,7 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
             at: None,
             fence: Some(self.fence.clone()),
         });
-        match self.healing {
+        match self.healing.as_deref() {
             Some(began) => Box::pin(self.sink.repair(&batch, began, budget)).await,
             None => Box::pin(self.sink.apply(&batch, budget)).await,
         }

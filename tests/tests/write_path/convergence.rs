@@ -32,7 +32,7 @@ fn a_change(children: bool) -> impl Strategy<Value = Change> {
 }
 
 /// Deliveries: changes of a history, in any order, some of them twice, in batches.
-fn deliveries(children: bool) -> impl Strategy<Value = Vec<Vec<Change>>> {
+pub(crate) fn deliveries(children: bool) -> impl Strategy<Value = Vec<Vec<Change>>> {
     let history = prop::collection::vec(a_change(children), 1..30).prop_map(|changes| {
         let unique: BTreeMap<_, _> = changes.into_iter().map(|c| ((c.key.clone(), c.version), c)).collect();
         unique.into_values().collect::<Vec<_>>()
@@ -55,7 +55,7 @@ fn deliveries(children: bool) -> impl Strategy<Value = Vec<Vec<Change>>> {
 }
 
 /// What the newest change of each key says, without any machinery: live rows only.
-fn newest(batches: &[Vec<Change>]) -> Vec<String> {
+pub(crate) fn newest(batches: &[Vec<Change>]) -> Vec<String> {
     let mut newest: BTreeMap<_, &Change> = BTreeMap::new();
     for change in batches.iter().flatten() {
         let slot = newest.entry(change.key.clone()).or_insert(change);

@@ -43,7 +43,7 @@ async fn race(name: &str, table: Table, before: Vec<Change>, first: Change, seco
 }
 
 /// Waits until so many backends of this database wait for a lock, for 10 s at most.
-async fn wait_for_waiters(database: &Database, count: usize) {
+pub(crate) async fn wait_for_waiters(database: &Database, count: usize) {
     let query = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     for _ in 0..1000 {
         if database.rows(query).await.len() >= count {

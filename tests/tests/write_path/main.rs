@@ -8,6 +8,7 @@ mod interleaving;
 mod pooled;
 mod purge;
 mod refusal;
+mod repair;
 mod role;
 mod runner;
 mod value;
