@@ -1,0 +1,224 @@
+# The parameters of ../template.yaml, in snake case; the streams are a list here. ../README.md has them as a table.
+
+variable "name" {
+  description = "What the names of all resources begin with; what the stack's name is in the template."
+  type        = string
+  default     = "tributary"
+}
+
+variable "package_folder" {
+  description = "Where the zips are that `infra/package` wrote. The mapping is in them."
+  type        = string
+}
+
+# ---- what flows
+
+variable "dynamodb_stream" {
+  description = "Whether there is a function for DynamoDB streams."
+  type        = bool
+  default     = true
+}
+
+variable "stream_arns" {
+  description = "The DynamoDB streams (stream_arn of the tables). Their view type must be NEW_AND_OLD_IMAGES."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([
+      for arn in var.stream_arns : can(regex("^arn:[a-z-]+:dynamodb:[^:]+:[0-9]+:table/[^/]+/stream/.+$", arn))
+    ])
+    error_message = "A stream's ARN is arn:aws:dynamodb:REGION:ACCOUNT:table/NAME/stream/LABEL."
+  }
+  validation {
+    condition     = !var.dynamodb_stream || length(var.stream_arns) > 0
+    error_message = "dynamodb_stream is on and stream_arns is empty. Give a stream, or switch the function off."
+  }
+}
+
+variable "mapping_file" {
+  description = "The mapping; a relative path is looked for in the package."
+  type        = string
+  default     = "tributary.yaml"
+}
+
+# ---- the database
+
+variable "secret_arns" {
+  description = "The secrets that the mapping names by `secret:`, as whole ARNs with their random suffix."
+  type        = list(string)
+  default     = []
+}
+
+variable "secret_key_arn" {
+  description = "The KMS key of those secrets, where it is your own."
+  type        = string
+  default     = null
+}
+
+variable "database_user_arn" {
+  description = "For `auth: iam`, arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE-ID/USER. The id is db-… of an instance, cluster-… or prx-… of an RDS Proxy."
+  type        = string
+  default     = null
+
+  validation {
+    condition = (
+      var.database_user_arn == null ? true : can(regex("^arn:[a-z-]+:rds-db:[^:]+:[0-9]+:dbuser:[^/*]+/[^/*]+$", var.database_user_arn))
+    )
+    error_message = "Name one user of one database: arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE-ID/USER."
+  }
+}
+
+variable "database_url" {
+  description = "DATABASE_URL of the functions, a Postgres in place of the mapping's sinks. A password in it can be read by whoever may see the function or the state; prefer a secret."
+  type        = string
+  default     = null
+  sensitive   = true
+}
+
+variable "subnet_ids" {
+  description = "The subnets of the functions, where the database is in a VPC."
+  type        = list(string)
+  default     = []
+}
+
+variable "security_group_ids" {
+  description = "Their security groups."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = (length(var.subnet_ids) > 0) == (length(var.security_group_ids) > 0)
+    error_message = "subnet_ids and security_group_ids come together."
+  }
+}
+
+# ---- reading the streams
+
+variable "stream_enabled" {
+  description = "Whether the streams are read. For a pause of well under 24 hours."
+  type        = bool
+  default     = true
+}
+
+variable "stream_batch_size" {
+  description = "The most records of a batch."
+  type        = number
+  default     = 1000
+}
+
+variable "stream_batching_window" {
+  description = "How many seconds records are gathered for a batch. More is cheaper and later."
+  type        = number
+  default     = 1
+}
+
+variable "stream_parallelization_factor" {
+  description = "How many batches of a shard are worked on at once, each with a database connection of its own."
+  type        = number
+  default     = 1
+}
+
+variable "stream_filter_pattern" {
+  description = "An event filter, such as {\"eventName\":[\"INSERT\",\"MODIFY\"]}. What it leaves out is never seen and cannot be replayed."
+  type        = string
+  default     = null
+}
+
+variable "stream_retry_attempts" {
+  description = "How often a failed batch is tried again; -1 for as long as the stream has it. Only a failing database fails a batch."
+  type        = number
+  default     = -1
+}
+
+variable "stream_record_age" {
+  description = "After how many seconds a record is given up; -1 for never."
+  type        = number
+  default     = -1
+}
+
+variable "on_failure_bucket" {
+  description = "The S3 bucket that gets, whole, the batches that are given up. Needed with finite attempts or age."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.on_failure_bucket != null || (var.stream_retry_attempts == -1 && var.stream_record_age == -1)
+    error_message = "With finite stream_retry_attempts or stream_record_age, batches can be given up. Name an on_failure_bucket for them."
+  }
+}
+
+variable "allow_backfill" {
+  description = "Whether the function may read the tables of its streams, for a backfill."
+  type        = bool
+  default     = true
+}
+
+variable "table_key_arn" {
+  description = "The KMS key of the tables, where it is your own."
+  type        = string
+  default     = null
+}
+
+# ---- the functions
+
+variable "architecture" {
+  description = "What the functions were built for (`infra/package --arch`) and run on."
+  type        = string
+  default     = "arm64"
+
+  validation {
+    condition     = contains(["arm64", "x86_64"], var.architecture)
+    error_message = "arm64 or x86_64."
+  }
+}
+
+variable "stream_memory" {
+  description = "The memory of the function in MB. Its share of the CPU grows with it."
+  type        = number
+  default     = 256
+}
+
+variable "stream_timeout" {
+  description = "The timeout of the function in seconds."
+  type        = number
+  default     = 60
+}
+
+variable "stream_reserved_concurrency" {
+  description = "Reserved concurrency, which is also the most database connections; -1 for none, which small accounts must have."
+  type        = number
+  default     = -1
+}
+
+variable "log_level" {
+  description = "How much the functions log: error, warn, info, debug or trace. Never a row value."
+  type        = string
+  default     = "info"
+}
+
+variable "log_retention_days" {
+  description = "How many days logs are kept."
+  type        = number
+  default     = 30
+}
+
+# ---- watching
+
+variable "alarm_topic_arn" {
+  description = "The SNS topic that hears of alarms; without one they only show."
+  type        = string
+  default     = null
+}
+
+variable "iterator_age_alarm" {
+  description = "From which age of records, in ms, there is an alarm. A stream forgets after 86400000, 24 hours."
+  type        = number
+  default     = 43200000
+}
+
+variable "dashboard" {
+  description = "Whether there is a dashboard."
+  type        = bool
+  default     = true
+}
