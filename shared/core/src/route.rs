@@ -186,3 +186,6 @@ fn look_up<'v>(from: &From, context: &Context<'v>) -> Result<Found<'v>> {
         From::Nothing => None,
     })
 }
+
+#[cfg(test)]
+mod tests;
