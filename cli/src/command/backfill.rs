@@ -34,8 +34,7 @@ pub(crate) async fn run(args: &Args, backfill: &Backfill, output: &mut Output) -
     let mut meter = Meter::new(&backfill.pipeline);
     let done = Box::pin(handler.backfill(&request, &budget, |progress| meter.show(progress))).await;
     meter.bar.finish_and_clear();
-    let Progress { items, applied, stale, dead, segments_done, segments, spared, .. } = done?;
-    let whole = segments_done == segments;
+    let Progress { items, applied, stale, dead, segments_done, segments, done: whole, spared, .. } = done?;
     let pipeline = &backfill.pipeline;
     output.document(|| {
         json!({

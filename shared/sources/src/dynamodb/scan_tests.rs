@@ -143,7 +143,8 @@ async fn a_small_budget_does_not_make_pages_smaller_and_smaller() {
     let ids: Vec<String> = (0..100).map(|id| id.to_string()).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     // Whatever their size, no page is cheaper than a unit.
-    let (fake, client) = Fake::answering([page(&ids, Some("a"), 1.0), page(&ids, Some("b"), 1.0), page(&[], None, 1.0)]);
+    let (fake, client) =
+        Fake::answering([page(&ids, Some("a"), 1.0), page(&ids, Some("b"), 1.0), page(&[], None, 1.0)]);
     let mut scan = scan(client, Options { segment: 0, segments: 4, consistent: true }, 2.0);
     for cursor in [None, Some("a"), Some("b")] {
         let cursor = cursor.map(|id| format!(r#"{{"id":{{"S":"{id}"}}}}"#));
