@@ -14,6 +14,7 @@ async fn the_end_of_the_budget_is_no_error_and_the_next_run_goes_on() {
     let (world, users) = World::with_users("budget", 1_000).await;
     let mut items = 0;
     for run in 0.. {
+        assert!(run < 20, "it begins anew again and again");
         let pages = Pages::new(3);
         let done = Box::pin(world.handler().backfill(&slowly(), &pages, |_| pages.took_one())).await.unwrap();
         assert_eq!(done.applied, done.items * 3, "run {run} read what was there already");
@@ -30,9 +31,9 @@ async fn the_end_of_the_budget_is_no_error_and_the_next_run_goes_on() {
 
 #[tokio::test]
 async fn a_small_read_budget_doesnt_outlast_the_budget_of_time() {
-    let (world, _) = World::with_users("deadline", 400).await;
-    // The fourth page and each after it wait for a second.
-    let request = Request { rcu: 1.0, segments: 1, ..request() };
+    let (world, _) = World::with_users("deadline", 1_000).await;
+    // The first page of each segment puts the read budget into debt, and the second ones wait for three seconds.
+    let request = Request { rcu: 1.0, ..request() };
     let begin = Instant::now();
     // A page begins only while three seconds are left.
     let until = Until(begin + Duration::from_millis(3_500));
