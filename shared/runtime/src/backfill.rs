@@ -23,6 +23,7 @@ use tributary_sources::dynamodb::table::{Table, describe_table};
 
 use crate::aws;
 use crate::dynamodb_stream::{Handler, empty_batch, unix_micros};
+use crate::metrics::Figures;
 
 /// How long a runner may be silent before another may take over.
 const LEASE: Duration = Duration::from_secs(120);
@@ -140,7 +141,7 @@ impl<C: Credentials> Handler<C> {
         &mut self,
         request: &Request,
         budget: &impl Budget,
-        report: impl FnMut(&Progress),
+        mut report: impl FnMut(&Progress),
     ) -> Result<Progress> {
         request.check()?;
         let mapping = Arc::clone(self.mapping());
@@ -163,9 +164,17 @@ impl<C: Credentials> Handler<C> {
         let lease = format!("{}/backfill", pipeline.name);
         let holder = holder();
         let fence = sink.acquire(&lease, &holder, LEASE).await?;
+        let mut last = Progress::default();
+        let report = |progress: &Progress| {
+            last.clone_from(progress);
+            report(progress);
+        };
         let mut run = Run { pipeline, sink, fence, holder, prolonged: Instant::now(), healing: None, report };
         let result = Box::pin(run.all(request, scans, table.items, budget)).await;
         let fence = run.fence.clone();
+        // What an interrupted run has committed counts too.
+        let Progress { items: records, applied, stale, dead, .. } = *result.as_ref().unwrap_or(&last);
+        self.metrics().print(&Figures { pipeline: &pipeline.name, records, applied, stale, dead, lag: None });
         let given_back = self.sinks().get(&pipeline.sink)?.release(&fence).await;
         let progress = result?;
         given_back?;
@@ -357,11 +366,7 @@ mod tests {
         let check = |payload: &str, expect: Result<Option<&str>, ()>| {
             let request = Request::in_payload(payload.as_bytes());
             let pipeline = request.map(|request| request.map(|request| request.pipeline)).map_err(drop);
-            assert_eq!(
-                pipeline.as_ref().map(Option::as_deref).map_err(|()| ()),
-                expect.as_ref().copied().map_err(|()| ()),
-                "{payload}"
-            );
+            assert_eq!(pipeline, expect.map(|pipeline| pipeline.map(str::to_owned)), "{payload}");
         };
         check(r#"{"Records": []}"#, Ok(None));
         check("no json", Ok(None));

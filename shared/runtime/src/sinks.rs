@@ -14,13 +14,14 @@ impl<C: Credentials> Sinks<C> {
     /// The sinks that these pipelines write. `credentials` is asked once a datastore.
     pub fn new<'m>(
         mapping: &'m Mapping,
-        pipelines: impl Iterator<Item = &'m Pipeline> + Clone,
+        pipelines: impl Iterator<Item = &'m Pipeline>,
         mut credentials: impl FnMut(&str, &PostgresStore) -> C,
     ) -> Self {
+        let pipelines: Vec<&Pipeline> = pipelines.collect();
         let mut stores = Vec::new();
         for (name, store) in &mapping.datastores {
             let Datastore::Postgres(store) = store else { continue };
-            let of_store = pipelines.clone().filter(|pipeline| pipeline.sink == *name);
+            let of_store = pipelines.iter().filter(|pipeline| pipeline.sink == *name);
             let tables: Vec<Table> = of_store.flat_map(|pipeline| pipeline.tables.iter().cloned()).collect();
             if !tables.is_empty() {
                 stores.push((name.clone(), Postgres::new(credentials(name, store), tables, store.auto_migrate)));
