@@ -69,7 +69,7 @@ impl Handler {
             return Ok(Answer { response: json_of(&done)?, failed: !whole, records, applied, stale, dead });
         }
         let answer = Box::pin(handler.handle(event, &Unlimited)).await?;
-        let sum = |figure: fn(&Outcome) -> u64| answer.outcomes.iter().map(|(_, outcome)| figure(outcome)).sum();
+        let sum = |figure: fn(&Outcome) -> u64| answer.shares.iter().map(|share| figure(&share.outcome)).sum();
         Ok(Answer {
             response: json_of(&answer.to_response())?,
             failed: answer.retry_from.is_some(),

@@ -174,7 +174,9 @@ impl<C: Credentials> Handler<C> {
         let fence = run.fence.clone();
         // What an interrupted run has committed counts too.
         let Progress { items: records, applied, stale, dead, .. } = *result.as_ref().unwrap_or(&last);
-        self.metrics().print(&Figures { pipeline: &pipeline.name, records, applied, stale, dead, lag: None });
+        if result.is_ok() || records > 0 {
+            self.metrics().print(&Figures { pipeline: &pipeline.name, records, applied, stale, dead, lag: None });
+        }
         let given_back = self.sinks().get(&pipeline.sink)?.release(&fence).await;
         let progress = result?;
         given_back?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use bytes::Bytes;
 use serde::Serialize;
-use tributary_core::batch::Outcome;
+use tributary_core::batch::{Batch, Outcome};
 use tributary_core::pipeline::{Mapping, Pipeline, SourceKind};
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::{Error, Result};
@@ -19,6 +19,7 @@ use tributary_postgres::Credentials;
 use tributary_sources::dynamodb::stream;
 
 use crate::housekeeping::Housekeeping;
+use crate::metrics::{Figures, Metrics};
 use crate::sinks::Sinks;
 use delivery::Portion;
 pub(crate) use delivery::{empty_batch, unix_micros};
@@ -33,6 +34,7 @@ pub struct Handler<C> {
     mapping: Arc<Mapping>,
     sinks: Sinks<C>,
     housekeeping: Housekeeping,
+    metrics: Metrics,
 }
 
 /// What came of an event.
@@ -40,10 +42,23 @@ pub struct Handler<C> {
 pub struct Answer {
     /// The sequence number from which the stream must deliver again; `None` when all is done.
     pub retry_from: Option<String>,
-    /// What became of the changes, by pipeline.
-    pub outcomes: Vec<(String, Outcome)>,
+    /// What became of the changes, by pipeline: of those that are committed.
+    pub shares: Vec<Share>,
     /// How many records came.
     pub records: usize,
+}
+
+/// A pipeline's share of an event.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// The pipeline.
+    pub pipeline: String,
+    /// Records that are committed.
+    pub records: u64,
+    /// What became of their changes.
+    pub outcome: Outcome,
+    /// Seconds from the newest change at the source to its commit here; `None` when no record says when it was made.
+    pub lag: Option<f64>,
 }
 
 impl Answer {
@@ -60,8 +75,26 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Adds what has just been committed.
+    fn add(&mut self, pipeline: &Pipeline, batch: &Batch<'_>, outcome: Outcome) {
+        let records = batch.origins.len() as u64;
+        let at = batch.checkpoint.as_ref().and_then(|checkpoint| checkpoint.at);
+        let lag = at.map(|at| (unix_micros() - at) as f64 / 1e6);
+        match self.shares.iter_mut().find(|share| share.pipeline == pipeline.name) {
+            Some(share) => {
+                share.records += records;
+                share.outcome.add(outcome);
+                // That of the last portion, whose changes are the newest.
+                share.lag = lag.or(share.lag);
+            }
+            None => self.shares.push(Share { pipeline: pipeline.name.clone(), records, outcome, lag }),
+        }
+    }
+}
+
 /// The pipelines of a mapping that read DynamoDB.
-pub fn pipelines(mapping: &Mapping) -> impl Iterator<Item = &Pipeline> + Clone {
+pub fn pipelines(mapping: &Mapping) -> impl Iterator<Item = &Pipeline> {
     mapping.pipelines.iter().filter(|pipeline| matches!(pipeline.source.kind, SourceKind::Dynamodb { .. }))
 }
 
@@ -75,7 +108,18 @@ impl<C: Credentials> Handler<C> {
             return Err(Error::config("the mapping has no pipeline that reads DynamoDB")
                 .with_hint("add one with `source: { datastore: …, table: … }`"));
         }
-        Ok(Handler { mapping, sinks, housekeeping: Housekeeping::default() })
+        Ok(Handler { mapping, sinks, housekeeping: Housekeeping::default(), metrics: Metrics::default() })
+    }
+
+    /// Prints metrics of what it does.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.metrics
     }
 
     /// Connects to the sinks ahead of the first event.
@@ -101,13 +145,38 @@ impl<C: Credentials> Handler<C> {
     /// merely away is no error but an [`Answer::retry_from`].
     pub async fn handle(&mut self, payload: Bytes, budget: &impl Budget) -> Result<Answer> {
         let mapping = Arc::clone(&self.mapping);
+        let mut answer = Answer::default();
+        let result = Box::pin(self.deliver(&mapping, payload, &mut answer, budget)).await;
+        // An event that fails in the end may have had portions that are committed.
+        for share in &answer.shares {
+            let Share { pipeline, records, outcome: Outcome { applied, stale, dead, .. }, lag } = share;
+            let (records, applied, stale, dead) = (*records, *applied, *stale, *dead);
+            tracing::info!(pipeline, records, applied, stale, rejected = dead, "applied an event");
+            self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag: *lag });
+        }
+        result?;
+        if answer.retry_from.is_none() {
+            self.housekeeping.keep(&mapping, &mut self.sinks, budget).await;
+        }
+        self.sinks.post();
+        Ok(answer)
+    }
+
+    /// Applies an event portion by portion.
+    async fn deliver(
+        &mut self,
+        mapping: &Mapping,
+        payload: Bytes,
+        answer: &mut Answer,
+        budget: &impl Budget,
+    ) -> Result<()> {
         let mut records = stream::decode(payload)?;
-        let mut answer = Answer { records: records.len(), ..Answer::default() };
-        let mut streams = delivery::Streams::new(&mapping);
+        answer.records = records.len();
+        let mut streams = delivery::Streams::new(mapping);
         while records.len() > 0 {
             let portion = Portion::read(records.by_ref().take(PORTION), &mut streams)?;
-            let in_time = answer.outcomes.is_empty() || budget.allows(TIME_FOR_A_PORTION);
-            let failed = if in_time { self.apply(&portion, &mut answer, budget).await? } else { true };
+            let in_time = answer.shares.is_empty() || budget.allows(TIME_FOR_A_PORTION);
+            let failed = if in_time { self.apply(&portion, answer, budget).await? } else { true };
             if failed {
                 // Records come in the order of their numbers, but a file for trying things out may not.
                 let left = records.filter_map(|record| record.sequence_number);
@@ -119,15 +188,7 @@ impl<C: Credentials> Handler<C> {
                 break;
             }
         }
-        for (pipeline, outcome) in &answer.outcomes {
-            let Outcome { applied, stale, dead, .. } = outcome;
-            tracing::info!(pipeline, records = answer.records, applied, stale, dead, "applied an event");
-        }
-        if answer.retry_from.is_none() {
-            self.housekeeping.keep(&mapping, &mut self.sinks, budget).await;
-        }
-        self.sinks.post();
-        Ok(answer)
+        Ok(())
     }
 
     /// Applies a portion; whether it must come again.
@@ -135,10 +196,7 @@ impl<C: Credentials> Handler<C> {
         for (pipeline, batch) in portion.batches() {
             let sink = self.sinks.get(&pipeline.sink)?;
             match Box::pin(sink.apply(batch, budget)).await {
-                Ok(outcome) => match answer.outcomes.iter_mut().find(|(name, _)| *name == pipeline.name) {
-                    Some((_, sum)) => sum.add(outcome),
-                    None => answer.outcomes.push((pipeline.name.clone(), outcome)),
-                },
+                Ok(outcome) => answer.add(pipeline, batch, outcome),
                 Err(error) if error.retry() => {
                     tracing::error!(pipeline = pipeline.name, error = %error.chain(), hint = error.hint(), "a batch must come again");
                     return Ok(true);

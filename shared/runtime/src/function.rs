@@ -34,7 +34,7 @@ pub async fn dynamodb_stream() -> Result<(), lambda_runtime::Error> {
     handler.lock().await.warm_up().await;
     let serve = |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
-        async move { invoke(&mut *handler.lock().await, event).await.map_err(diagnostic) }
+        async move { invoke(&mut *handler.lock().await, event).await.map_err(|error| diagnostic(&error)) }
     };
     lambda_runtime::run(service_fn(serve)).await
 }
@@ -47,7 +47,7 @@ fn start() -> Result<Handler<Database<Vault>>> {
             .with_url(settings.database_url.clone())
             .with_rds_roots(settings.rds_roots.clone())
     });
-    Handler::new(mapping, sinks)
+    Ok(Handler::new(mapping, sinks)?.with_metrics(settings.metrics))
 }
 
 async fn invoke(handler: &mut Handler<Database<Vault>>, event: LambdaEvent<Box<RawValue>>) -> Result<Box<RawValue>> {
@@ -68,7 +68,7 @@ fn json(answer: &impl serde::Serialize) -> Result<Box<RawValue>> {
 }
 
 /// What Lambda shows of a failed invocation.
-fn diagnostic(error: Error) -> Diagnostic {
+fn diagnostic(error: &Error) -> Diagnostic {
     tracing::error!(error = %error.chain(), hint = error.hint(), "the invocation failed");
     let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
     Diagnostic { error_type: format!("{:?}", error.kind()), error_message: format!("{}{hint}", error.chain()) }

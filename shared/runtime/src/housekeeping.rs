@@ -66,7 +66,7 @@ async fn round<C: Credentials>(
             tracing::info!(
                 pipeline = pipeline.name,
                 applied = replayed.applied,
-                dead = replayed.dead,
+                still_dead = replayed.dead,
                 "replayed dead letters"
             );
         }

@@ -11,6 +11,7 @@ pub mod dynamodb_stream;
 pub mod function;
 mod housekeeping;
 pub mod iam;
+pub mod metrics;
 pub mod replay;
 pub mod secrets;
 pub mod settings;

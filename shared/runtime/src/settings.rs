@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `TRIBUTARY_MAPPING` | the mapping file, `tributary.yaml` by default; looked for in the deployed code, then here |
 //! | `DATABASE_URL` | a Postgres to write to in place of the mapping's sink |
+//! | `TRIBUTARY_METRICS` | `on` or `off`: whether metrics are printed; by default, where `AWS_LAMBDA_FUNCTION_NAME` is set |
 //! | `TRIBUTARY_RDS_CA` | a PEM file in place of the built-in RDS certificates; so is an `rds-ca.pem` beside the program |
 //!
 //! Logging has its own, see [`crate::telemetry`]; AWS too, see [`crate::aws`].
@@ -15,6 +16,7 @@ use tributary_core::mapping;
 use tributary_core::pipeline::Mapping;
 use tributary_core::{Error, Result};
 
+use crate::metrics::Metrics;
 use crate::secrets::Secret;
 
 /// The settings of a process.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub database_url: Option<Secret>,
     /// A PEM file in place of the built-in RDS certificates.
     pub rds_roots: Option<String>,
+    /// The metrics of each invocation: printed, or not.
+    pub metrics: Metrics,
 }
 
 impl Settings {
@@ -49,6 +53,7 @@ impl Settings {
             mapping_file,
             database_url: variable("DATABASE_URL").map(Secret::new),
             rds_roots: rds_roots(variable("TRIBUTARY_RDS_CA"), code)?,
+            metrics: metrics(variable("TRIBUTARY_METRICS"), variable("AWS_LAMBDA_FUNCTION_NAME").is_some())?,
         })
     }
 }
@@ -77,6 +82,18 @@ fn find(wanted: &Path, code: Option<&Path>) -> Result<PathBuf> {
         Error::config(format!("there is no mapping at {}", places.join(" or at ")))
             .with_hint("name it in TRIBUTARY_MAPPING, and put it into the function's package")
     })
+}
+
+fn metrics(wanted: Option<String>, in_lambda: bool) -> Result<Metrics> {
+    match wanted.as_deref() {
+        None => Ok(Metrics::new(in_lambda)),
+        Some("on") => Ok(Metrics::new(true)),
+        Some("off") => Ok(Metrics::new(false)),
+        Some(other) => {
+            Err(Error::config(format!("TRIBUTARY_METRICS is `{other}`"))
+                .with_hint("write `on` or `off`, or leave it out"))
+        }
+    }
 }
 
 fn rds_roots(named: Option<String>, code: Option<PathBuf>) -> Result<Option<String>> {
@@ -137,6 +154,18 @@ pipelines:
         assert_eq!(found.rds_roots, Some(format!("{code}/rds-ca.pem")));
         assert_eq!(found.database_url.as_ref().unwrap().expose(), "postgres://a:hunter2@b/c");
         assert!(!format!("{:?}", found.database_url).contains("hunter2"));
+    }
+
+    #[test]
+    fn metrics_are_for_lambda_unless_somebody_says_otherwise() {
+        let check = |wanted: Option<&str>, in_lambda, expect| {
+            assert_eq!(metrics(wanted.map(str::to_owned), in_lambda).unwrap(), Metrics::new(expect), "{wanted:?}");
+        };
+        check(None, true, true);
+        check(None, false, false);
+        check(Some("off"), true, false);
+        check(Some("on"), false, true);
+        assert!(metrics(Some("yes".to_owned()), true).unwrap_err().to_string().contains("`yes`"));
     }
 
     #[test]

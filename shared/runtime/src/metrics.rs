@@ -1,0 +1,138 @@
+//! What became of an invocation's records, as metrics: one line a pipeline on stdout, in CloudWatch's Embedded Metric
+//! Format. CloudWatch reads them out of the log, so that they cost no call and no time.
+//!
+//! The dashboard and the alarms of `infra/` show these very names. The alarm for dead letters counts the field `dead` of
+//! all lines in the function's log, so no other line may have one.
+//!
+//! Amazon CloudWatch user guide, "Specification: Embedded metric format".
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use crate::dynamodb_stream::unix_micros;
+
+/// What became of the records of one pipeline in one invocation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figures<'a> {
+    /// The pipeline.
+    pub pipeline: &'a str,
+    /// Records that came, less those that must come again.
+    pub records: u64,
+    /// Rows written.
+    pub applied: u64,
+    /// Changes that were not newer than their rows.
+    pub stale: u64,
+    /// Records that were put to the dead letters.
+    pub dead: u64,
+    /// Seconds from the newest change at the source to its commit here; `None` when the source doesn't say.
+    pub lag: Option<f64>,
+}
+
+/// Prints metrics, or doesn't.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    on: bool,
+}
+
+impl Metrics {
+    /// Metrics that are printed, or not. Off by default: only in Lambda somebody reads them.
+    pub fn new(on: bool) -> Self {
+        Metrics { on }
+    }
+
+    /// Prints a line. That nobody takes it is no reason to fail.
+    pub fn print(self, figures: &Figures<'_>) {
+        if !self.on {
+            return;
+        }
+        if let Ok(mut line) = serde_json::to_vec(&Line::of(figures, unix_micros() / 1_000)) {
+            line.push(b'\n');
+            // At one go: a line in two halves is two events of the log, and none of them a metric.
+            let _ = std::io::stdout().lock().write_all(&line).and_then(|()| std::io::stdout().flush());
+        }
+    }
+}
+
+const NAMESPACE: &str = "Tributary";
+const COUNTS: [Metric; 4] =
+    [Metric::count("records"), Metric::count("applied"), Metric::count("stale"), Metric::count("dead")];
+const LAG: [Metric; 1] = [Metric { name: "lag_seconds", unit: "Seconds" }];
+
+/// The document: what the metrics are called, then their values.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "_aws")]
+    meta: Meta,
+    pipeline: &'a str,
+    records: u64,
+    applied: u64,
+    stale: u64,
+    dead: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag_seconds: Option<f64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Meta {
+    /// Milliseconds since 1970.
+    timestamp: i64,
+    cloud_watch_metrics: [Directive; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: [[&'static str; 1]; 1],
+    metrics: Vec<Metric>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+}
+
+impl Metric {
+    const fn count(name: &'static str) -> Self {
+        Metric { name, unit: "Count" }
+    }
+}
+
+impl<'a> Line<'a> {
+    fn of(figures: &Figures<'a>, timestamp: i64) -> Self {
+        let Figures { pipeline, records, applied, stale, dead, lag } = *figures;
+        // A metric that is announced must be there; and a clock that is behind the source's makes no negative lag.
+        let lag_seconds = lag.filter(|lag| lag.is_finite()).map(|lag| lag.max(0.0));
+        let announced_lag = if lag_seconds.is_some() { &LAG[..] } else { &[] };
+        let metrics = [&COUNTS[..], announced_lag].concat();
+        let directive = Directive { namespace: NAMESPACE, dimensions: [["pipeline"]], metrics };
+        let meta = Meta { timestamp, cloud_watch_metrics: [directive] };
+        Line { meta, pipeline, records, applied, stale, dead, lag_seconds }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_announces_just_what_it_holds() {
+        let check = |lag: Option<f64>, announced: &str, value: &str| {
+            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag };
+            let line = serde_json::to_string(&Line::of(&figures, 1_767_225_600_123)).unwrap();
+            let expect = format!(
+                r#"{{"_aws":{{"Timestamp":1767225600123,"CloudWatchMetrics":[{{"Namespace":"Tributary","Dimensions":[["pipeline"]],"Metrics":[{{"Name":"records","Unit":"Count"}},{{"Name":"applied","Unit":"Count"}},{{"Name":"stale","Unit":"Count"}},{{"Name":"dead","Unit":"Count"}}{announced}]}}]}},"pipeline":"us\"ers","records":7,"applied":4,"stale":2,"dead":1{value}}}"#
+            );
+            assert_eq!(line, expect);
+        };
+        let announced = r#",{"Name":"lag_seconds","Unit":"Seconds"}"#;
+        check(None, "", "");
+        check(Some(1.5), announced, r#","lag_seconds":1.5"#);
+        check(Some(-3.0), announced, r#","lag_seconds":0.0"#);
+        check(Some(f64::NAN), "", "");
+    }
+}

@@ -1,0 +1,48 @@
+//! Mappings, their tables, events, and the function that serves them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tributary_core::pipeline::Mapping;
+use tributary_postgres::Postgres;
+use tributary_postgres::connect::{Policy, Target};
+use tributary_tests::{Database, RuntimeApi};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const ARN: &str = "arn:aws:dynamodb:us-east-2:123456789012:table/users/stream/2026-01-01T00:00:00.000";
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).canonicalize().unwrap()
+}
+
+/// The answer to a batch that is done.
+pub(crate) fn all_done() -> Value {
+    json!({ "batchItemFailures": [] })
+}
+
+/// A database with a mapping's tables.
+pub(crate) async fn database_of(test: &str, mapping: &Mapping) -> Database {
+    let database = Database::new(test).await;
+    migrate(&database, mapping).await;
+    database
+}
+
+/// Makes a mapping's tables.
+pub(crate) async fn migrate(database: &Database, mapping: &Mapping) {
+    let tables = mapping.pipelines.iter().flat_map(|pipeline| pipeline.tables.iter().cloned()).collect();
+    let target = Target::from_url(database.url(), &Policy::default()).unwrap();
+    Postgres::new(target, tables, false).migrate().await.unwrap();
+}
+
+/// An event of these records.
+pub(crate) fn event_of(records: &[impl AsRef<str>]) -> String {
+    let records: Vec<&str> = records.iter().map(AsRef::as_ref).collect();
+    format!("{{\"Records\":[{}]}}", records.join(","))
+}
+
+/// Delivers an event; the answer must be a response.
+pub(crate) async fn deliver(api: &RuntimeApi, event: String) -> Value {
+    api.invoke(event, PATIENCE).await.json()
+}

@@ -1,0 +1,6 @@
+//! The function behind a stream as Lambda delivers it, and worse: any order, twice, killed, cut off, refused.
+
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
+mod fixture;
+mod metrics;
