@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 use tributary_core::batch::Batch;
-use tributary_core::cell::{Cell, POSTGRES_EPOCH_MICROS};
+use tributary_core::cell::{Cell, Key, POSTGRES_EPOCH_MICROS};
 use tributary_core::column_type::Base;
 use tributary_core::event::{Body, Event, Origin};
 use tributary_core::mapping;
-use tributary_core::memory::Memory;
+use tributary_core::memory::{Memory, Stored};
 use tributary_core::pipeline::{Mapping, Pipeline};
 use tributary_core::route::route;
 use tributary_core::sink::{Budget, Sink, Unlimited};
@@ -160,7 +160,7 @@ impl World {
 }
 
 fn twin_rows(memory: &Memory, table: &Table) -> Vec<String> {
-    let row = |(key, stored): (&Box<[Cell]>, &tributary_core::memory::Stored)| {
+    let row = |(key, stored): (&Key, &Stored)| {
         let columns = table.key.iter().zip(key).chain(table.columns.iter().zip(&stored.row));
         let mut cells: Vec<String> = columns.map(|(column, cell)| spelled(column, cell, stored.deleted)).collect();
         cells.extend([stored.version.to_string(), String::from(if stored.deleted { "t" } else { "f" })]);

@@ -1,5 +1,7 @@
 //! Backfills of a real table, in a local AWS, into a real Postgres.
 
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
 mod fixture;
 mod lease;
 mod precedence;
