@@ -200,12 +200,12 @@ struct Python {
 
 impl Python {
     fn find(home: &Path) -> Result<Self, String> {
-        let answer = run(home, "python3", &["-c", WHICH_PYTHON]).map_err(|why| format!("{why}; {ADVICE}"))?;
+        let answer = run(home, "python3", &["-c", WHICH_PYTHON])?;
         let mut lines = answer.lines();
         let mut number = || lines.next().and_then(|line| line.parse::<u32>().ok()).unwrap_or(0);
         let version = (number(), number());
         if version < OLDEST_PYTHON {
-            return Err(format!("python3 is {}.{}; {ADVICE}", version.0, version.1));
+            return Err(format!("python3 is {}.{} and too old", version.0, version.1));
         }
         Ok(Python { program: lines.next().unwrap_or("python3").to_owned() })
     }
