@@ -84,6 +84,11 @@ impl Run {
         self.rows().await.into_iter().filter(|row| row.ends_with("| f")).collect()
     }
 
+    /// `key | deleted` of the ledger, which the purge goes by.
+    async fn ledger(&self) -> Vec<String> {
+        self.database.rows("select key, deleted from tributary.ledger order by key").await
+    }
+
     /// How many rows nobody has written since the beginning.
     async fn unseen(&self) -> String {
         let query = format!("select count(*) from t where _synced_at < '{}' and not _deleted", self.began);
@@ -166,6 +171,9 @@ async fn a_deleted_row_that_is_there_is_revived() {
         let mut run = Run::begin("revive", table("t", mode), vec![put(1, 4, "was"), gone(1, 5)]).await;
         assert_eq!(run.scan(vec![put(1, 0, "alive")]).await, (1, 0), "{mode:?}");
         assert_eq!(run.rows().await, ["1 | alive | 5 | f"], "{mode:?}");
+        if mode == DeleteMode::Hard {
+            assert_eq!(run.ledger().await, ["1 | f"]);
+        }
         run.stream(vec![gone(1, 5)]).await;
         assert_eq!(run.rows().await, ["1 | alive | 5 | f"], "{mode:?}: the delete that comes again");
         run.stream(vec![gone(1, 6)]).await;
@@ -181,6 +189,7 @@ async fn a_deleted_row_that_is_there_is_revived() {
         run.scan(vec![set(1, 0, &[(0, "alive"), (1, "new")])]).await;
         let live = run.live().await;
         assert_eq!(live.len(), 2, "{mode:?}: {live:?}");
+        assert_eq!(run.ledger().await, ["1 | f"], "{mode:?}");
         run.stream(vec![set(1, 5, &[])]).await;
         assert_eq!(run.live().await, live, "{mode:?}: the empty set that comes again");
     }
@@ -194,6 +203,9 @@ async fn a_live_row_whose_item_the_mapping_deletes_is_buried() {
         assert_eq!(run.scan(vec![gone(1, 0)]).await, (1, 0), "{mode:?}");
         assert_eq!(run.rows().await, left, "{mode:?}");
         assert_eq!(run.scan(vec![gone(1, 0)]).await, (0, 1), "{mode:?}");
+        if mode == DeleteMode::Hard {
+            assert_eq!(run.ledger().await, ["1 | t"]);
+        }
         run.stream(vec![put(1, 5, "was")]).await;
         assert_eq!(run.rows().await, left, "{mode:?}");
     }

@@ -19,6 +19,9 @@ async fn an_unseen_row_is_buried_and_comes_back_only_by_a_newer_event() {
         assert_eq!(run.bury(false).await.unwrap(), Burial { rows: 1, spared: vec![] }, "{mode:?}");
         let left = ["1 | seen | 5 | f", "3 | new | 5 | f"];
         assert_eq!(run.live().await, left, "{mode:?}");
+        if mode == DeleteMode::Hard {
+            assert_eq!(run.ledger().await, ["1 | f", "2 | t", "3 | f"]);
+        }
         run.stream(vec![put(2, 5, "lost")]).await;
         run.stream(vec![put(2, 4, "older")]).await;
         assert_eq!(run.live().await, left, "{mode:?}");
@@ -36,6 +39,7 @@ async fn an_unseen_row_is_buried_and_comes_back_only_by_a_newer_event() {
         let mut run = Run::begin("bury_set", children("t", mode), before).await;
         run.scan(vec![set(1, 0, &[(0, "seen")])]).await;
         assert_eq!(run.bury(false).await.unwrap().rows, 2, "{mode:?}");
+        assert_eq!(run.ledger().await, ["1 | f", "2 | t"], "{mode:?}");
         run.stream(vec![set(2, 5, &[(0, "lost"), (1, "lost")])]).await;
         assert_eq!(run.live().await, ["1 | 0 | seen | 5 | f"], "{mode:?}");
         run.stream(vec![set(2, 6, &[(1, "again")])]).await;
