@@ -23,8 +23,7 @@ pub(crate) async fn purge(client: &Client, pipeline: &str, tables: &[Table]) -> 
     let failed = asking("purge tombstones");
     let name: [(&(dyn ToSql + Sync), Type); 1] = [(&pipeline, Type::TEXT)];
     let mut gone = client.execute_typed(TALLY, &name).await.map_err(&failed)?;
-    for table in tables {
-        let Some((sql, seconds)) = statement(table) else { continue };
+    for (sql, seconds) in tables.iter().flat_map(|table| ledger(table).into_iter().chain(tombstones(table))) {
         let parameters: [(&(dyn ToSql + Sync), Type); 3] =
             [(&pipeline, Type::TEXT), (&seconds, Type::FLOAT8), (&AT_ONCE, Type::INT8)];
         gone += client.execute_typed(&sql, &parameters).await.map_err(&failed)?;
@@ -32,26 +31,30 @@ pub(crate) async fn purge(client: &Client, pipeline: &str, tables: &[Table]) -> 
     Ok(gone)
 }
 
-fn statement(table: &Table) -> Option<(String, f64)> {
-    let no_letters = "not exists (select from tributary.dead_letter d where d.pipeline = $1)";
-    if table.uses_ledger() {
-        let seconds = table.delete.purge_after.map_or(LEDGER_DAYS * 86_400.0, |after| after.as_secs_f64());
-        let relation = crate::sql::literal(&table.qualified_name());
-        let sql = format!(
-            "delete from tributary.ledger where (relation, key) in (select relation, key from tributary.ledger \
-             where relation = {relation} and deleted and synced_at < now() - make_interval(secs => $2) \
-             and {no_letters} limit $3 for update skip locked)"
-        );
-        return Some((sql, seconds));
-    }
-    if !matches!(table.delete.mode, DeleteMode::Soft { .. }) {
-        return None;
-    }
-    let seconds = table.delete.purge_after?.as_secs_f64();
-    let (t, deleted, synced) = (relation(table), quote(&table.meta.deleted), quote(&table.meta.synced_at));
+const NO_LETTERS: &str = "not exists (select from tributary.dead_letter d where d.pipeline = $1)";
+
+/// Forgets keys of the ledger whose row, or whose whole set of children, is gone; and for how many seconds they must
+/// have been.
+fn ledger(table: &Table) -> Option<(String, f64)> {
+    let seconds = table.delete.purge_after.map_or(LEDGER_DAYS * 86_400.0, |after| after.as_secs_f64());
+    let relation = crate::sql::literal(&table.qualified_name());
     let sql = format!(
-        "delete from {t} where ctid in (select ctid from {t} where {deleted} \
-         and {synced} < now() - make_interval(secs => $2) and {no_letters} limit $3 for update skip locked)"
+        "delete from tributary.ledger where (relation, key) in (select relation, key from tributary.ledger \
+         where relation = {relation} and deleted and synced_at < now() - make_interval(secs => $2) \
+         and {NO_LETTERS} limit $3 for update skip locked)"
     );
-    Some((sql, seconds))
+    table.uses_ledger().then_some((sql, seconds))
+}
+
+/// Removes tombstones of the table itself, where the mapping says after how long.
+fn tombstones(table: &Table) -> Option<(String, f64)> {
+    let after = table.delete.purge_after.filter(|_| matches!(table.delete.mode, DeleteMode::Soft { .. }))?;
+    let (t, deleted, synced) = (relation(table), quote(&table.meta.deleted), quote(&table.meta.synced_at));
+    // Both conditions twice: a `ctid` names a row of one partition only.
+    let due = format!("{deleted} and {synced} < now() - make_interval(secs => $2)");
+    let sql = format!(
+        "delete from {t} where {due} and ctid in (select ctid from {t} where {due} \
+         and {NO_LETTERS} limit $3 for update skip locked)"
+    );
+    Some((sql, after.as_secs_f64()))
 }

@@ -1,5 +1,7 @@
 //! The write path on a real server: invariants 1 to 5 and 7 of ARCHITECTURE.md.
 
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
 mod adoption;
 mod convergence;
 mod fixture;

@@ -42,3 +42,17 @@ async fn tombstones_go_when_their_time_is_up() {
     assert_eq!(database.rows("select id from for_ever order by id").await, ["1", "2", "3"]);
     assert_eq!(database.rows("select key from tributary.ledger order by key").await, ["1", "3"]);
 }
+
+#[tokio::test]
+async fn children_that_left_their_set_go_too() {
+    let database = Database::new("purge_children").await;
+    let mut soft = children("c", KEEP);
+    soft.delete.purge_after = Some(MONTH);
+    let tables = [soft];
+    let mut sink = sink(&database, &tables);
+    apply(&mut sink, &tables, vec![set(1, 1, &[(0, "a"), (1, "b")])]).await;
+    apply(&mut sink, &tables, vec![set(1, 2, &[(0, "a")])]).await;
+    database.execute("update c set _synced_at = now() - interval '31 days'").await;
+    assert_eq!(sink.purge("test", &tables).await.unwrap(), 1);
+    assert_eq!(database.rows("select line, _deleted from c").await, ["0 | f"]);
+}
