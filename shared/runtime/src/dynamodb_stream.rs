@@ -22,7 +22,7 @@ use crate::housekeeping::Housekeeping;
 use crate::metrics::{Figures, Metrics};
 use crate::sinks::Sinks;
 use delivery::Portion;
-pub(crate) use delivery::{empty_batch, unix_micros};
+pub(crate) use delivery::{by_number, empty_batch, unix_micros};
 
 /// Records that are committed together.
 const PORTION: usize = 2_000;
@@ -180,7 +180,7 @@ impl<C: Credentials> Handler<C> {
             if failed {
                 // Records come in the order of their numbers, but a file for trying things out may not.
                 let left = records.filter_map(|record| record.sequence_number);
-                let lowest = left.chain(portion.lowest()).min_by(|a, b| delivery::by_number(a, b));
+                let lowest = left.chain(portion.lowest()).min_by(|a, b| by_number(a, b));
                 let lowest = lowest.ok_or_else(|| {
                     Error::unavailable("the batch must come again, and no record has a sequence number")
                 })?;

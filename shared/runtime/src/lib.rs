@@ -16,5 +16,6 @@ pub mod replay;
 pub mod secrets;
 pub mod settings;
 pub mod sinks;
+pub mod stream_driver;
 pub mod telemetry;
 pub mod vault;

@@ -185,7 +185,7 @@ fn advance(checkpoint: &mut Option<Checkpoint>, label: &str, number: &str, at: O
 }
 
 /// Sequence numbers are decimal digits of any length, sometimes padded.
-pub(super) fn by_number(a: &str, b: &str) -> Ordering {
+pub(crate) fn by_number(a: &str, b: &str) -> Ordering {
     let digits = |text: &str| text.trim_start_matches('0').len();
     digits(a).cmp(&digits(b)).then_with(|| a.trim_start_matches('0').cmp(b.trim_start_matches('0')))
 }
