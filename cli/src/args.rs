@@ -57,6 +57,13 @@ pub(crate) enum Command {
     /// Prints the answer that Lambda would get, a line an event. Where the sink's URL is a variable that is not set, a
     /// Postgres is started for the time of the command. Exit code 1 if the answer has failed records.
     Invoke(Invoke),
+    /// Deliver stream records to the function's handler, here, by the rules of an event source mapping.
+    ///
+    /// Reads event files or the whole of a table's stream, cuts it into batches, goes by partial answers, tries again
+    /// and gives up as Lambda does, and prints what happened. On demand it is worse than Lambda: out of order, twice,
+    /// in odd pieces. Where the sink's URL is a variable that is not set, a Postgres is started for the time of the
+    /// command. Exit code 1 if records were given up.
+    ReplayStream(ReplayStream),
     /// Show how far each pipeline is, what became of its changes, and who runs it.
     Status,
     /// Look at what could not be applied, try it again, or give it up.
@@ -86,6 +93,61 @@ pub(crate) struct Invoke {
     /// Event files in the order of delivery; `-` is standard input.
     #[arg(long = "event", value_name = "FILE", required = true, num_args = 1..)]
     pub(crate) events: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct ReplayStream {
+    #[command(flatten)]
+    pub(crate) from: Origin,
+    /// The endpoint of a local DynamoDB, with --stream; the datastore's by default.
+    #[arg(long, value_name = "URL", conflicts_with = "events")]
+    pub(crate) endpoint: Option<String>,
+    /// The most records of a batch.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) batch_size: u16,
+    /// Into how many shards the records of event files are parted, by their keys. Shards go on side by side.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(conflicts_with = "stream")]
+    pub(crate) shards: u16,
+    /// How often a failed batch is tried again; -1 for without end, as AWS has it by default.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(i32).range(-1..=10_000))]
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) retries: i32,
+    /// After how many seconds a record is given up. Samples are old.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) record_age: Option<u64>,
+    /// Halve a batch that fails as a whole.
+    #[arg(long)]
+    pub(crate) bisect: bool,
+    /// Write what is given up to this file, a line a batch, as S3 would get it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) on_failure: Option<PathBuf>,
+    /// Deliver the records of a shard in any order.
+    #[arg(long)]
+    pub(crate) shuffle: bool,
+    /// The share of records that come once more, later: 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
+    pub(crate) duplicate: f64,
+    /// The share of batches that are delivered once more after they were done: 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
+    pub(crate) replay: f64,
+    /// Make batches of any size up to the largest.
+    #[arg(long)]
+    pub(crate) split: bool,
+    /// The same seed gives the same disorder.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Clone, Debug, Arguments)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Origin {
+    /// Event files in the order of the stream; `-` is standard input.
+    #[arg(long = "event", value_name = "FILE", num_args = 1..)]
+    pub(crate) events: Vec<PathBuf>,
+    /// The current stream of this table, which a pipeline of the mapping reads.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) stream: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -198,6 +260,13 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
         _ => Err("a number above 0".into()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (0.0..=1.0).contains(&number) => Ok(number),
+        _ => Err("a number from 0 to 1".into()),
     }
 }
 

@@ -12,6 +12,7 @@ mod local;
 mod mapping;
 mod output;
 mod sink;
+mod stream;
 
 use std::process::ExitCode;
 

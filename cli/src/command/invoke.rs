@@ -10,24 +10,14 @@ use tributary_core::Error;
 use crate::args::{Args, Invoke};
 use crate::failure::{End, Failure};
 use crate::output::{Output, progress};
-use crate::{function, local, mapping, sink};
+use crate::{function, local, mapping};
 
 pub(crate) async fn run(args: &Args, invoke: &Invoke, output: &mut Output) -> Result<End, Failure> {
     let mapping = mapping::read(&args.mapping)?;
     // All files are read first: a wrong name is no reason to have applied half of them.
     let events = invoke.events.iter().map(|path| read(path)).collect::<Result<Vec<Bytes>, Error>>()?;
     let mut args = args.clone();
-    let server = if sink::none_at_hand(&args, &mapping) { Some(local::start(None, false).await?) } else { None };
-    if let Some(server) = &server {
-        progress(&format!(
-            "no database is named: {} is started for this command, and ends with it",
-            local::name(server)
-        ));
-        args.database_url = Some(server.url().to_owned());
-        for mut sink in sink::all(&args, &mapping)? {
-            Box::pin(sink.postgres.migrate()).await?;
-        }
-    }
+    let _server = local::stand_in(&mut args, &mapping).await?;
     let mut handler = function::Handler::new(invoke.function, mapping, args.database_url.as_deref())?;
     let mut answers = Vec::new();
     let mut end = End::Fine;
@@ -47,7 +37,7 @@ pub(crate) async fn run(args: &Args, invoke: &Invoke, output: &mut Output) -> Re
     Ok(end)
 }
 
-fn read(path: &Path) -> Result<Bytes, Error> {
+pub(super) fn read(path: &Path) -> Result<Bytes, Error> {
     let mut bytes = Vec::new();
     let done = if path == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut bytes).map(drop)

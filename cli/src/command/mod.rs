@@ -8,6 +8,7 @@ mod generate;
 mod invoke;
 mod migrate;
 mod replay;
+mod replay_stream;
 mod schema;
 mod status;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
             Command::Backfill(backfill) => Box::pin(backfill::run(args, backfill, output)).await,
             Command::Generate(generate) => Box::pin(generate::run(generate, output)).await,
             Command::Invoke(invoke) => Box::pin(invoke::run(args, invoke, output)).await,
+            Command::ReplayStream(replay) => Box::pin(replay_stream::run(args, replay, output)).await,
             Command::Status => Box::pin(status::run(args, output)).await,
             Command::DeadLetters(letters) => Box::pin(dead_letters::run(args, letters, output)).await,
         }

@@ -8,3 +8,4 @@ mod local;
 mod offline;
 mod operate;
 mod program;
+mod replay_stream;

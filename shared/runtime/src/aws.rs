@@ -79,9 +79,22 @@ fn is_here(endpoint: &str) -> bool {
 
 /// A client for a DynamoDB datastore of the mapping.
 pub async fn dynamodb(store: &DynamodbStore) -> aws_sdk_dynamodb::Client {
+    dynamodb_over(&own_config(store).await, store)
+}
+
+/// The configuration for other clients of a DynamoDB datastore: with its region, and without its endpoint.
+pub async fn config_of(store: &DynamodbStore) -> SdkConfig {
+    let config = own_config(store).await;
+    match &store.region {
+        Some(region) => config.into_builder().region(Region::new(region.clone())).build(),
+        None => config,
+    }
+}
+
+async fn own_config(store: &DynamodbStore) -> SdkConfig {
     match &store.endpoint {
-        Some(endpoint) if is_here(endpoint) => dynamodb_over(&of_emulator().await, store),
-        _ => dynamodb_over(config().await, store),
+        Some(endpoint) if is_here(endpoint) => of_emulator().await,
+        _ => config().await.clone(),
     }
 }
 

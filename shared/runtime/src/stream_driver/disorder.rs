@@ -1,10 +1,8 @@
 //! What goes wrong between a stream and a function: some of it AWS does, some it never should.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use fastrand::Rng;
 
-use super::record::Record;
+use super::record::{Record, hash};
 
 /// What goes wrong. The same seed gives the same disorder for the same shard.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,9 +23,7 @@ pub struct Disorder {
 impl Disorder {
     /// Dice of a shard's own, so that the others' pace doesn't change its throws.
     pub(super) fn dice(&self, shard: &str) -> Rng {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, shard).hash(&mut hasher);
-        Rng::with_seed(hasher.finish())
+        Rng::with_seed(self.seed ^ hash(shard))
     }
 
     /// The batches of these records.

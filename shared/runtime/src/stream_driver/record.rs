@@ -2,8 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -99,9 +97,7 @@ impl Record {
     }
 
     fn lot(&self, of: usize) -> usize {
-        let mut hasher = DefaultHasher::new();
-        self.0.key.hash(&mut hasher);
-        (hasher.finish() % of.max(1) as u64) as usize
+        (hash(&self.0.key) % of.max(1) as u64) as usize
     }
 }
 
@@ -167,4 +163,9 @@ pub(super) fn event(records: &[Record]) -> Bytes {
 /// The record that comes first in its shard.
 pub(super) fn lowest<'n>(numbers: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     numbers.min_by(|a, b| -> Ordering { by_number(a, b) })
+}
+
+/// FNV-1a, 64 bits: the same in every version of this program, unlike the standard library's hash.
+pub(super) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
