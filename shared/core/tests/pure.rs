@@ -1,6 +1,8 @@
 //! Core is pure: no runtime, no AWS, no database, no network, no clock, no environment, no files. These tests fail when
 //! a dependency or a line of code brings one in.
 
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

@@ -53,7 +53,7 @@ impl Settings {
             mapping_file,
             database_url: variable("DATABASE_URL").map(Secret::new),
             rds_roots: rds_roots(variable("TRIBUTARY_RDS_CA"), code)?,
-            metrics: metrics(variable("TRIBUTARY_METRICS"), variable("AWS_LAMBDA_FUNCTION_NAME").is_some())?,
+            metrics: metrics(variable("TRIBUTARY_METRICS").as_deref(), variable("AWS_LAMBDA_FUNCTION_NAME").is_some())?,
         })
     }
 }
@@ -84,8 +84,8 @@ fn find(wanted: &Path, code: Option<&Path>) -> Result<PathBuf> {
     })
 }
 
-fn metrics(wanted: Option<String>, in_lambda: bool) -> Result<Metrics> {
-    match wanted.as_deref() {
+fn metrics(wanted: Option<&str>, in_lambda: bool) -> Result<Metrics> {
+    match wanted {
         None => Ok(Metrics::new(in_lambda)),
         Some("on") => Ok(Metrics::new(true)),
         Some("off") => Ok(Metrics::new(false)),
@@ -159,13 +159,13 @@ pipelines:
     #[test]
     fn metrics_are_for_lambda_unless_somebody_says_otherwise() {
         let check = |wanted: Option<&str>, in_lambda, expect| {
-            assert_eq!(metrics(wanted.map(str::to_owned), in_lambda).unwrap(), Metrics::new(expect), "{wanted:?}");
+            assert_eq!(metrics(wanted, in_lambda).unwrap(), Metrics::new(expect), "{wanted:?}");
         };
         check(None, true, true);
         check(None, false, false);
         check(Some("off"), true, false);
         check(Some("on"), false, true);
-        assert!(metrics(Some("yes".to_owned()), true).unwrap_err().to_string().contains("`yes`"));
+        assert!(metrics(Some("yes"), true).unwrap_err().to_string().contains("`yes`"));
     }
 
     #[test]

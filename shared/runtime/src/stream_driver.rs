@@ -157,7 +157,7 @@ where
         let mut queue: VecDeque<Batch> = cut.into_iter().map(fresh).collect();
         while let Some(mut batch) = queue.pop_front() {
             let old = self.too_old(&mut batch);
-            self.discard(&id, old, Reason::RecordAgeExceeded, batch.retries);
+            self.discard(&id, &old, Reason::RecordAgeExceeded, batch.retries);
             if batch.records.is_empty() {
                 continue;
             }
@@ -201,7 +201,7 @@ where
     /// Queues a batch once more, or gives it up.
     async fn again(&self, shard: &str, mut batch: Batch, queue: &mut VecDeque<Batch>) {
         if self.rules.retries.is_some_and(|most| batch.retries >= most) {
-            self.discard(shard, batch.records, Reason::RetryAttemptsExhausted, batch.retries + 1);
+            self.discard(shard, &batch.records, Reason::RetryAttemptsExhausted, batch.retries + 1);
             return;
         }
         let factor = LONGEST_PAUSE.min(1 << batch.retries.min(31));
@@ -230,10 +230,10 @@ where
         });
     }
 
-    fn discard(&self, shard: &str, records: Vec<Record>, reason: Reason, invocations: u32) {
+    fn discard(&self, shard: &str, records: &[Record], reason: Reason, invocations: u32) {
         if !records.is_empty() {
-            self.checkpoint(shard, &records);
-            self.report.borrow_mut().discarded.push(Discarded::new(shard, &records, reason, invocations));
+            self.checkpoint(shard, records);
+            self.report.borrow_mut().discarded.push(Discarded::new(shard, records, reason, invocations));
         }
     }
 

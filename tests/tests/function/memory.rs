@@ -48,7 +48,6 @@ async fn the_largest_event_needs_less_than_forty_megabytes() {
         let function = function(&api, database.url());
         assert_eq!(deliver(&api, event).await, all_done(), "{what}");
         let Some(peak) = function.peak_memory() else { return };
-        println!("{what}: {:.1} MB", peak as f64 / 1e6);
         assert!(peak < 40_000_000, "{what}: {peak} bytes");
     }
 }

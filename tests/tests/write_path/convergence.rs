@@ -103,14 +103,15 @@ fn converges(name: &str, table: &Table) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let database = runtime.block_on(Database::new(name));
     let tables = [table.clone()];
-    let sink = std::cell::RefCell::new(sink(&database, &tables));
-    runtime.block_on(async { sink.borrow_mut().warm_up().await.unwrap() });
+    // The connection is made once; each case takes it out and puts it back.
+    let place = std::cell::Cell::new(None);
     let mut runner = TestRunner::new(Config { cases: 64, ..Config::default() });
     let result = runner.run(&deliveries(table.children.is_some()), |batches| {
         let mut memory = Memory::default();
         let stored = runtime.block_on(async {
+            let mut sink = place.take().unwrap_or_else(|| sink(&database, &tables));
+            sink.warm_up().await.unwrap();
             database.execute(&format!("truncate {}, tributary.ledger", table.name)).await;
-            let mut sink = sink.borrow_mut();
             for (at, changes) in batches.iter().enumerate() {
                 let mut batch = batch(&tables, changes.clone());
                 batch.replay = at % 3 == 1;
@@ -119,6 +120,7 @@ fn converges(name: &str, table: &Table) {
             }
             let mut rows = database.rows(&format!("select id, name, _version, _deleted from {}", table.name)).await;
             rows.sort();
+            place.set(Some(sink));
             rows
         });
         prop_assert_eq!(&stored, &twin_rows(&memory, table), "the twin disagrees");

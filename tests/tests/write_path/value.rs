@@ -67,7 +67,7 @@ fn text() -> impl Strategy<Value = Value> {
         "[1-9][0-9]? (days|hours) [1-9] minutes",
         "10\\.[0-9]\\.[0-9]\\.[0-9]/32",
     ]
-    .prop_map(|text| Value::text(text))
+    .prop_map(Value::text)
 }
 
 fn any_value() -> impl Strategy<Value = Value> {
