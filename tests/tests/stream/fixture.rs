@@ -46,3 +46,52 @@ pub(crate) fn event_of(records: &[impl AsRef<str>]) -> String {
 pub(crate) async fn deliver(api: &RuntimeApi, event: String) -> Value {
     api.invoke(event, PATIENCE).await.json()
 }
+
+/// One item in tables of every kind: what a delete does, sub-documents, lists, a condition.
+const EVERY_KIND: &str = "
+datastores:
+  warehouse: { type: postgres, url: { env: DATABASE_URL } }
+  app: { type: dynamodb }
+pipelines:
+  users:
+    source: { datastore: app, table: users, key: id }
+    sink:
+      datastore: warehouse
+      tables:
+        kept:
+          key: { id: text }
+          columns: { name: text, score: numeric, seen: timestamptz, part: jsonb }
+          delete: { mode: soft, column: gone, at: gone_at, reason: why }
+        cleared:
+          key: { id: text }
+          columns: { name: text, lines: jsonb }
+          delete: { mode: soft, keep: false }
+        hard:
+          key: { id: text }
+          columns: { name: text, score: double precision }
+          delete: hard
+        high:
+          key: { id: text }
+          columns: { rank: int }
+          when: rank is defined and rank > 50
+        part:
+          from: part
+          key: { id: { from: $root.id, type: text } }
+          columns: { mode: text, weight: numeric }
+        line:
+          from: lines[]
+          key: { id: { from: $root.id, type: text }, position: { from: $index, type: int } }
+          columns: { sku: text, n: numeric }
+          delete: hard
+        stock:
+          from: lines[]
+          key: { id: { from: $root.id, type: text }, position: { from: $index, type: int } }
+          columns: { sku: text }
+";
+
+/// The mapping of one item into tables of every kind.
+pub(crate) fn every_kind_of_table() -> Mapping {
+    let checked = tributary_core::mapping::load("every-kind.yaml", EVERY_KIND);
+    let findings: Vec<String> = checked.findings.iter().map(|finding| finding.render(EVERY_KIND)).collect();
+    checked.mapping.unwrap_or_else(|| panic!("{}", findings.join("\n")))
+}

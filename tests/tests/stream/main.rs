@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
 
+mod convergence;
 mod fixture;
+mod history;
 mod metrics;
+mod twin;
