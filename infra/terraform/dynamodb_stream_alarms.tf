@@ -69,12 +69,12 @@ resource "aws_cloudwatch_metric_alarm" "dynamodb_stream_dropped" {
   ok_actions          = local.topics
 }
 
-# Counted from the log of this very function: the metric that it prints is one of all deployments of the account.
+# Counted from the metric lines in the log of this very function: the metric is one of all deployments of the account.
 resource "aws_cloudwatch_log_metric_filter" "dynamodb_stream_dead" {
   count          = var.dynamodb_stream ? 1 : 0
   name           = "${local.dynamodb_stream_name}-dead"
   log_group_name = aws_cloudwatch_log_group.dynamodb_stream[0].name
-  pattern        = "{ $.dead > 0 }"
+  pattern        = "{ ($._aws.Timestamp = *) && ($.dead > 0) }"
 
   metric_transformation {
     namespace = "Tributary/${var.name}"
