@@ -28,7 +28,9 @@ impl Function {
         Function::of_program(&program, name, &api.address(), variables)
     }
 
-    fn of_program(program: &Path, name: &str, api: &str, variables: &[(&str, &str)]) -> Self {
+    /// As [`Function::spawn`], of a program that is there ([`built`]): for one that is started again and again. `api` is
+    /// the address of a Runtime API.
+    pub fn of_program(program: &Path, name: &str, api: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
         command.envs([

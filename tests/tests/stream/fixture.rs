@@ -48,7 +48,7 @@ pub(crate) async fn deliver(api: &RuntimeApi, event: String) -> Value {
 }
 
 /// One item in tables of every kind: what a delete does, sub-documents, lists, a condition.
-const EVERY_KIND: &str = "
+pub(crate) const EVERY_KIND: &str = "
 datastores:
   warehouse: { type: postgres, url: { env: DATABASE_URL } }
   app: { type: dynamodb }
