@@ -1,6 +1,5 @@
 //! Mappings, their tables, events, and the function that serves them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,11 +10,6 @@ use tributary_tests::{Database, RuntimeApi};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const ARN: &str = "arn:aws:dynamodb:us-east-2:123456789012:table/users/stream/2026-01-01T00:00:00.000";
-
-/// The repository's root.
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).canonicalize().unwrap()
-}
 
 /// The answer to a batch that is done.
 pub(crate) fn all_done() -> Value {

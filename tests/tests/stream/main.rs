@@ -7,4 +7,6 @@ mod crash;
 mod fixture;
 mod history;
 mod metrics;
+mod poison;
+mod rotation;
 mod twin;
