@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ struct Environment {
 }
 
 impl Environment {
-    fn started(program: &PathBuf, mapping: &PathBuf, proxy: &Proxy, api: &RuntimeApi) -> Function {
+    fn started(program: &Path, mapping: &Path, proxy: &Proxy, api: &RuntimeApi) -> Function {
         let variables = [("DATABASE_URL", proxy.url()), ("TRIBUTARY_MAPPING", mapping.to_str().unwrap())];
         Function::of_program(program, "dynamodb-stream", &api.address(), &variables)
     }
@@ -205,7 +205,7 @@ impl Watch {
             let due = numbers.iter().copied().filter(|number| *number <= checkpoint);
             if key.is_empty() {
                 due.for_each(|number| {
-                    assert!(dead.contains(&number), "{number} is lost, the checkpoint is {checkpoint}")
+                    assert!(dead.contains(&number), "{number} is lost, the checkpoint is {checkpoint}");
                 });
             } else if let Some(newest) = due.max() {
                 let stored = rows.get(key.as_str()).copied().unwrap_or(0);
