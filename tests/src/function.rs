@@ -1,10 +1,11 @@
 //! The real binary of a function, as a process in an environment like Lambda's.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// Builds the binary of this name, unless it is fresh, and starts it. Of our own environment it sees nothing but
+    /// Starts the binary of this name, which is built first ([`built`]). Of our own environment it sees nothing but
     /// `PATH`; it gets Lambda's variables and then `variables`, which win. Blocks while cargo builds.
     pub fn spawn(name: &str, api: &RuntimeApi, variables: &[(&str, &str)]) -> Self {
         let program = built(name);
@@ -146,9 +147,17 @@ fn collected(mut stream: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
     all
 }
 
-/// The path of one of the workspace's programs. Lets cargo build it, unless it is fresh, into the target directory and with the profile of the running test. Cargo itself sees to
-/// it that processes which want the same take turns.
+/// The path of one of the workspace's programs. The first time, cargo builds it, unless it is fresh, into the target
+/// directory and with the profile of the running test. Cargo itself sees to it that processes which want the same take
+/// turns.
 pub fn built(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    // Another test that could not build it is no reason not to try.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(name.to_owned()).or_insert_with(|| build(name)).clone()
+}
+
+fn build(name: &str) -> PathBuf {
     let place = Place::of(&env::current_exe().expect("a program knows its file"));
     let mut command = Command::new(env!("CARGO"));
     // The features of the whole workspace, which is what a run of all tests has compiled already.
