@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::server::Server;
 
 /// Raised when clusters are made in another way, so that kept ones are made anew.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// The longest path of a Unix socket that Linux and macOS both take, in bytes.
 const SOCKET_PATH: usize = 103;
@@ -39,7 +39,7 @@ pub(crate) fn start(binaries: &Binaries, options: &Options) -> Result<Cluster, E
         let command = command(binaries, place.path(), port, options);
         match Server::start(place, account, "QUIT", &command, ready) {
             Ok((server, ())) => {
-                let url = format!("postgres://tributary:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
+                let url = format!("postgres://local:{password}@127.0.0.1:{port}/postgres?sslmode=disable");
                 return Ok(Cluster { server, url, account });
             }
             // Somebody took the port between our look and the server's.
@@ -99,7 +99,7 @@ fn init(binaries: &Binaries, place: &Path, account: Option<Account>) -> Result<S
         let mut command = Command::new(&binaries.initdb);
         command.arg("--pgdata").arg(place.join("data")).arg("--pwfile").arg(&file);
         // A password, because other accounts of this machine reach 127.0.0.1 too, and this user may run programs.
-        command.args(["--username=tributary", "--auth=password", "--encoding=UTF8", "--no-sync"]);
+        command.args(["--username=local", "--auth=password", "--encoding=UTF8", "--no-sync"]);
         command.arg(format!("--locale={locale}")).env("LC_ALL", "C").current_dir(place);
         if let Some(account) = account {
             account.assume(&mut command);

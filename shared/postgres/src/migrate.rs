@@ -88,7 +88,30 @@ pub(crate) async fn dry_run(session: &Session, tables: &[Table]) -> Result<Plan>
     let found = catalog::read(session, tables).await?;
     let mut plan = plan(tables, &found, own_tables_exist(session).await?);
     add_schemas(session, tables, &found, &mut plan).await?;
+    refuse_own_schema(session, tables, &found, &mut plan).await?;
     Ok(plan)
+}
+
+/// With Postgres's default `search_path` a login's tables are made in the schema of its own name, if there is one. For a
+/// login named as our schema that would be ours, where no other login looks for them.
+async fn refuse_own_schema(
+    session: &Session,
+    tables: &[Table],
+    found: &[Option<Found>],
+    plan: &mut Plan,
+) -> Result<()> {
+    let query = "select current_user = 'tributary' and current_setting('search_path') like '%$user%'";
+    let rows = session.client().query_typed(query, &[]).await.map_err(|e| classify(e, "read the search path"))?;
+    if !rows.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    let missing = tables.iter().zip(found).filter(|(table, found)| found.is_none() && table.schema.is_none());
+    plan.refusals.extend(missing.map(|(table, _)| Refusal {
+        table: table.qualified_name(),
+        problem: "it would be made in the schema `tributary`, because the login has that name".into(),
+        remedy: "write `schema: public` on the datastore, or log in as somebody else".into(),
+    }));
+    Ok(())
 }
 
 /// Plans and runs the plan, under an advisory lock so that functions that start together don't collide.

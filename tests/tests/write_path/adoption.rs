@@ -148,3 +148,18 @@ async fn without_auto_migrate_nothing_is_created() {
     assert!(error.hint().unwrap().contains("tributary migrate"), "{error:?}");
     assert!(database.rows("select 1 from pg_class where relname = 't'").await.is_empty());
 }
+
+#[tokio::test]
+async fn a_login_named_as_our_schema_makes_no_table_in_it() {
+    let database = Database::alone("own_name", false, &[]).await;
+    database.execute("create role tributary superuser login password 'secret'").await;
+    let (_, place) = database.url().split_once('@').unwrap();
+    let target = target(&format!("postgres://tributary:secret@{place}"));
+    let plain = table("t", KEEP);
+    let mut sink = tributary_postgres::Postgres::new(target.clone(), vec![plain.clone()], true);
+    let error = sink.warm_up().await.unwrap_err();
+    assert!(error.to_string().contains("write `schema: public`"), "{error:?}");
+    let named = Table { schema: Some("public".into()), ..plain };
+    tributary_postgres::Postgres::new(target, vec![named], true).warm_up().await.unwrap();
+    assert_eq!(database.rows("select schemaname from pg_tables where tablename = 't'").await, ["public"]);
+}
