@@ -73,9 +73,7 @@ impl Answer {
         }));
         response
     }
-}
 
-impl Answer {
     /// Adds what has just been committed.
     fn add(&mut self, pipeline: &Pipeline, batch: &Batch<'_>, outcome: Outcome) {
         let records = batch.origins.len() as u64;
