@@ -31,7 +31,8 @@ pub(crate) async fn read(store: &DynamodbStore, arn: &StreamArn) -> Result<Vec<S
         let description =
             page.stream_description.ok_or_else(|| Error::unavailable("DynamoDB answered without a stream"))?;
         for shard in description.shards() {
-            let id = shard.shard_id().unwrap_or_default().to_owned();
+            let id = shard.shard_id().map(str::to_owned);
+            let id = id.ok_or_else(|| Error::unavailable("DynamoDB answered with a shard that has no name"))?;
             let ended = shard.sequence_number_range().is_some_and(|range| range.ending_sequence_number().is_some());
             let records = records(&client, arn, &id, ended).await?;
             shards.push(Shard { id, parent: shard.parent_shard_id().map(str::to_owned), records });
