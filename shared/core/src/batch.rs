@@ -2,6 +2,7 @@
 
 use crate::change::Change;
 use crate::event::Origin;
+use crate::pipeline::Pipeline;
 use crate::table::Table;
 
 /// Changes of one pipeline that commit together or not at all, with their dead letters and the checkpoint.
@@ -22,6 +23,21 @@ pub struct Batch<'p> {
     /// Whether some of it may have been applied before: a retry, a backfill. Then stale rows are dropped without being
     /// touched, which costs a look-up and saves the write.
     pub replay: bool,
+}
+
+impl<'p> Batch<'p> {
+    /// A batch of this pipeline with nothing in it.
+    pub fn empty(pipeline: &'p Pipeline) -> Self {
+        Batch {
+            pipeline: &pipeline.name,
+            tables: &pipeline.tables,
+            origins: Vec::new(),
+            changes: Vec::new(),
+            rejected: Vec::new(),
+            checkpoint: None,
+            replay: false,
+        }
+    }
 }
 
 /// An event that could not be applied, or not to one of its tables.

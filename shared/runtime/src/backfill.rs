@@ -22,7 +22,8 @@ use tributary_sources::dynamodb::scan::{Options, Scan};
 use tributary_sources::dynamodb::table::{Table, describe_table};
 
 use crate::aws;
-use crate::dynamodb_stream::{Handler, empty_batch, unix_micros};
+use crate::clock::unix_micros;
+use crate::dynamodb_stream::Handler;
 use crate::metrics::Figures;
 
 /// How long a runner may be silent before another may take over.
@@ -330,7 +331,7 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
 }
 
 fn routed(pipeline: &Pipeline, events: Vec<Decoded>) -> Batch<'_> {
-    let mut batch = empty_batch(pipeline);
+    let mut batch = Batch::empty(pipeline);
     let received = unix_micros();
     for (position, decoded) in (0u32..).zip(events) {
         match decoded {

@@ -18,11 +18,12 @@ use tributary_core::{Error, Result};
 use tributary_postgres::Credentials;
 use tributary_sources::dynamodb::stream;
 
+use crate::clock::unix_micros;
 use crate::housekeeping::Housekeeping;
 use crate::metrics::{Figures, Metrics};
 use crate::sinks::Sinks;
 use delivery::Portion;
-pub(crate) use delivery::{by_number, empty_batch, unix_micros};
+pub(crate) use delivery::by_number;
 
 /// Records that are committed together.
 const PORTION: usize = 2_000;
@@ -154,7 +155,7 @@ impl<C: Credentials> Handler<C> {
         }
         result?;
         if answer.retry_from.is_none() {
-            self.housekeeping.keep(&mapping, &mut self.sinks, budget).await;
+            self.housekeeping.keep(&mapping, pipelines(&mapping), &mut self.sinks, budget).await;
         }
         self.sinks.post();
         Ok(answer)

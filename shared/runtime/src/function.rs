@@ -1,65 +1,20 @@
 //! The functions as Lambda runs them: everything is made and connected during Init, then events are served one by one.
+//!
+//! A module a source; here is what they share.
 
-use std::sync::Arc;
+#[cfg(feature = "dynamodb")]
+mod dynamodb_stream;
 
-use bytes::Bytes;
-use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb_stream::dynamodb_stream;
+
+use lambda_runtime::Diagnostic;
 use serde_json::value::RawValue;
-use tokio::sync::Mutex;
 use tributary_core::{Error, Result};
 
-use crate::backfill;
-use crate::budget::Deadline;
-use crate::database::Database;
-use crate::dynamodb_stream::{Handler, pipelines};
-use crate::settings::Settings;
-use crate::sinks::Sinks;
-use crate::telemetry;
-use crate::vault::Vault;
-
-/// Serves the events of DynamoDB streams until Lambda ends the process.
-///
-/// # Errors
-/// When settings or mapping are wrong; Lambda then reports a failed initialisation.
-pub async fn dynamodb_stream() -> Result<(), lambda_runtime::Error> {
-    telemetry::start()?;
-    let handler = match start() {
-        Ok(handler) => Arc::new(Mutex::new(handler)),
-        Err(error) => {
-            tracing::error!(error = %error.chain(), hint = error.hint(), "cannot start");
-            return Err(error.into());
-        }
-    };
-    // Init is not throttled, and the first event finds a warm connection.
-    handler.lock().await.warm_up().await;
-    let serve = |event: LambdaEvent<Box<RawValue>>| {
-        let handler = Arc::clone(&handler);
-        async move { invoke(&mut *handler.lock().await, event).await.map_err(|error| diagnostic(&error)) }
-    };
-    lambda_runtime::run(service_fn(serve)).await
-}
-
-fn start() -> Result<Handler<Database<Vault>>> {
-    let settings = Settings::of_environment()?;
-    let (mapping, secrets) = (Arc::new(settings.mapping), Arc::new(Vault::new()));
-    let sinks = Sinks::new(&mapping, pipelines(&mapping), |_, store| {
-        Database::new(store.clone(), Arc::clone(&secrets), "dynamodb-stream")
-            .with_url(settings.database_url.clone())
-            .with_rds_roots(settings.rds_roots.clone())
-    });
-    Ok(Handler::new(mapping, sinks)?.with_metrics(settings.metrics))
-}
-
-async fn invoke(handler: &mut Handler<Database<Vault>>, event: LambdaEvent<Box<RawValue>>) -> Result<Box<RawValue>> {
-    let budget = Deadline::of_lambda(event.context.deadline);
-    // The same bytes, not a copy of them.
-    let payload = Bytes::from(String::from(Box::<str>::from(event.payload)));
-    if let Some(request) = backfill::Request::in_payload(&payload)? {
-        let report = Box::pin(handler.backfill(&request, &budget, |_| {})).await?;
-        return json(&report);
-    }
-    let answer = Box::pin(handler.handle(payload, &budget)).await?;
-    json(&answer.to_response())
+/// What a handler is made of, or the reason why it can't be, which is logged with its hint.
+fn started<H>(handler: Result<H>) -> Result<H> {
+    handler.inspect_err(|error| tracing::error!(error = %error.chain(), hint = error.hint(), "cannot start"))
 }
 
 fn json(answer: &impl serde::Serialize) -> Result<Box<RawValue>> {

@@ -3,12 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use tributary_core::pipeline::Mapping;
+use tributary_core::pipeline::{Mapping, Pipeline};
 use tributary_core::sink::Budget;
 use tributary_core::{Error, Result};
 use tributary_postgres::{Credentials, Which};
 
-use crate::dynamodb_stream::pipelines;
 use crate::replay::replay;
 use crate::sinks::Sinks;
 
@@ -35,8 +34,14 @@ impl Default for Housekeeping {
 }
 
 impl Housekeeping {
-    /// Does what is due. A failure is logged and nothing else: the source has been served.
-    pub(crate) async fn keep<C: Credentials>(&mut self, mapping: &Mapping, sinks: &mut Sinks<C>, budget: &impl Budget) {
+    /// Does what is due for these pipelines. A failure is logged and nothing else: the source has been served.
+    pub(crate) async fn keep<'m, C: Credentials>(
+        &mut self,
+        mapping: &'m Mapping,
+        pipelines: impl Iterator<Item = &'m Pipeline>,
+        sinks: &mut Sinks<C>,
+        budget: &impl Budget,
+    ) {
         let now = Instant::now();
         if now < self.letters || !budget.allows(TIME_NEEDED) {
             return;
@@ -46,19 +51,20 @@ impl Housekeeping {
         if purge {
             self.purge = now + PURGE_EVERY;
         }
-        if let Err(error) = Box::pin(round(mapping, sinks, purge, budget)).await {
+        if let Err(error) = Box::pin(round(mapping, pipelines, sinks, purge, budget)).await {
             tracing::warn!(error = %error.chain(), "housekeeping failed");
         }
     }
 }
 
-async fn round<C: Credentials>(
-    mapping: &Mapping,
+async fn round<'m, C: Credentials>(
+    mapping: &'m Mapping,
+    pipelines: impl Iterator<Item = &'m Pipeline>,
     sinks: &mut Sinks<C>,
     purge: bool,
     budget: &impl Budget,
 ) -> Result<(), Error> {
-    for pipeline in pipelines(mapping) {
+    for pipeline in pipelines {
         let sink = sinks.get(&pipeline.sink)?;
         let due = sink.letters(Which::Due(&pipeline.name), LETTERS_AT_ONCE).await?;
         if !due.is_empty() {

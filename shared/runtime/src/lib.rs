@@ -1,12 +1,17 @@
 //! The Lambda edge: where the environment, AWS and the clock come in, and source, mapping and sink meet.
 //!
+//! Each source has a feature of its name, with its handler and what that needs.
+//!
 //! It writes no SQL and decodes no source: that is `tributary_postgres` and `tributary_sources`. Called by the functions,
 //! the command line and the tests.
 
 pub mod aws;
+#[cfg(feature = "dynamodb")]
 pub mod backfill;
 pub mod budget;
+mod clock;
 pub mod database;
+#[cfg(feature = "dynamodb")]
 pub mod dynamodb_stream;
 pub mod function;
 mod housekeeping;
@@ -16,6 +21,7 @@ pub mod replay;
 pub mod secrets;
 pub mod settings;
 pub mod sinks;
+#[cfg(feature = "dynamodb")]
 pub mod stream_driver;
 pub mod telemetry;
 pub mod vault;

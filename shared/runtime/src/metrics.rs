@@ -10,7 +10,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use crate::dynamodb_stream::unix_micros;
+use crate::clock::unix_micros;
 
 /// What became of the records of one pipeline in one invocation.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,15 +1,15 @@
 //! Dead letters once more: decoded, routed and applied as on their first day, with the mapping of today.
 
 use bytes::Bytes;
-use tributary_core::batch::Rejected;
-use tributary_core::pipeline::Mapping;
+use tributary_core::batch::{Batch, Rejected};
+use tributary_core::event::Decoded;
+use tributary_core::pipeline::{Mapping, SourceKind};
 use tributary_core::route::route;
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::{Error, Result};
 use tributary_postgres::{Credentials, Letter, Postgres, Which};
-use tributary_sources::dynamodb::stream::decode_record;
 
-use crate::dynamodb_stream::{empty_batch, unix_micros};
+use crate::clock::unix_micros;
 
 /// What came of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,14 +35,13 @@ pub async fn replay<C: Credentials>(
         Error::config(format!("the mapping has no pipeline `{pipeline}`"))
             .with_hint("its dead letters can be discarded, or replayed with a mapping that has it")
     })?;
-    let mut batch = empty_batch(pipeline);
+    let mut batch = Batch::empty(pipeline);
     let mut ids = Vec::with_capacity(letters.len());
     for letter in letters {
         let event = batch.origins.len() as u32;
         ids.push(letter.id);
-        let record = decode_record(Bytes::from(letter.payload));
         // The letter keeps its position: whatever is wrong today is noted on the same letter.
-        match record.decoded {
+        match decode(&pipeline.source.kind, Bytes::from(letter.payload))? {
             Ok(mut decoded) => {
                 decoded.origin.position = letter.position.into();
                 batch.origins.push(decoded.origin.clone());
@@ -62,4 +61,21 @@ pub async fn replay<C: Credentials>(
     // After the commit: a letter that is left over by a crash in between is replayed again, which changes nothing.
     let applied = if done.is_empty() { 0 } else { sink.discard(Which::Ids(&done)).await? };
     Ok(Replayed { applied, dead: ids.len() as u64 - done.len() as u64 })
+}
+
+/// Decodes a letter's payload as its source does.
+///
+/// # Errors
+/// `Config` when this program was built without that source.
+fn decode(source: &SourceKind, payload: Bytes) -> Result<Decoded> {
+    match source {
+        #[cfg(feature = "dynamodb")]
+        SourceKind::Dynamodb { .. } => Ok(tributary_sources::dynamodb::stream::decode_record(payload).decoded),
+        #[allow(unreachable_patterns, reason = "where every source is built in")]
+        _ => {
+            drop(payload);
+            Err(Error::config("this program cannot decode what it should replay")
+                .with_hint("replay with the command line, which has all sources"))
+        }
+    }
 }

@@ -26,7 +26,7 @@ pub use discard::{Discarded, Reason};
 pub use disorder::Disorder;
 pub use record::{Record, Shard};
 
-use crate::dynamodb_stream::unix_micros;
+use crate::clock::unix_micros;
 use answer::Verdict;
 
 /// The most that a payload holds, in bytes: 6 MB.

@@ -1,5 +1,7 @@
 //! Where changes come from: bytes or pages of a source, decoded into [`tributary_core::event::Event`]s.
 //!
-//! One module a source. None of them knows Postgres, the mapping or Lambda; the runtime joins those.
+//! One module a source, behind a feature of its name, so that a function links the client libraries of its own source
+//! only. None of them knows Postgres, the mapping or Lambda; the runtime joins those.
 
+#[cfg(feature = "dynamodb")]
 pub mod dynamodb;

@@ -1,7 +1,6 @@
 //! Records of a delivery as one batch a pipeline.
 
 use std::cmp::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tributary_core::batch::{Batch, Checkpoint, Rejected};
 use tributary_core::event::{Event, Undecodable};
@@ -10,6 +9,8 @@ use tributary_core::route::route;
 use tributary_core::{Error, Result};
 use tributary_sources::dynamodb::arn::StreamArn;
 use tributary_sources::dynamodb::stream::Record;
+
+use crate::clock::unix_micros;
 
 /// Which pipelines read which stream.
 pub(super) struct Streams<'m> {
@@ -134,7 +135,7 @@ impl<'m> Portion<'m> {
     fn batch(&mut self, pipeline: &'m Pipeline) -> &mut Batch<'m> {
         let known = self.batches.iter().position(|(known, _)| known.name == pipeline.name);
         let position = known.unwrap_or_else(|| {
-            self.batches.push((pipeline, empty_batch(pipeline)));
+            self.batches.push((pipeline, Batch::empty(pipeline)));
             self.batches.len() - 1
         });
         &mut self.batches[position].1
@@ -153,19 +154,6 @@ impl<'m> Portion<'m> {
         let event = batch.origins.len() as u32;
         batch.origins.push(bad.origin.clone());
         batch.rejected.push(Rejected { event, table: None, error: bad.error.chain() });
-    }
-}
-
-/// A batch of a pipeline with nothing in it.
-pub(crate) fn empty_batch(pipeline: &Pipeline) -> Batch<'_> {
-    Batch {
-        pipeline: &pipeline.name,
-        tables: &pipeline.tables,
-        origins: Vec::new(),
-        changes: Vec::new(),
-        rejected: Vec::new(),
-        checkpoint: None,
-        replay: false,
     }
 }
 
@@ -188,12 +176,6 @@ fn advance(checkpoint: &mut Option<Checkpoint>, label: &str, number: &str, at: O
 pub(crate) fn by_number(a: &str, b: &str) -> Ordering {
     let digits = |text: &str| text.trim_start_matches('0').len();
     digits(a).cmp(&digits(b)).then_with(|| a.trim_start_matches('0').cmp(b.trim_start_matches('0')))
-}
-
-/// Now, in microseconds since 1970.
-pub(crate) fn unix_micros() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tributary_sources::dynamodb::arn::StreamArn;
 
 use super::record::{Record, event};
-use crate::dynamodb_stream::unix_micros;
+use crate::clock::unix_micros;
 
 /// Why a batch was given up, in Lambda's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
