@@ -1,5 +1,7 @@
 //! A mapping file after it was checked: what the rest of the program works with.
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use crate::expr::Program;
@@ -30,6 +32,22 @@ pub enum Datastore {
     Postgres(PostgresStore),
     /// DynamoDB in one region: a source.
     Dynamodb(DynamodbStore),
+    /// A Sequin server: a source.
+    Sequin(SequinStore),
+    /// Airtable: a source.
+    Airtable(AirtableStore),
+}
+
+impl Datastore {
+    /// What it is, as messages name it.
+    pub fn noun(&self) -> &'static str {
+        match self {
+            Datastore::Postgres(_) => "a postgres datastore",
+            Datastore::Dynamodb(_) => "a dynamodb datastore",
+            Datastore::Sequin(_) => "a sequin datastore",
+            Datastore::Airtable(_) => "an airtable datastore",
+        }
+    }
 }
 
 /// How to reach a Postgres database. Either `url` or `secret` or `host` is set.
@@ -121,6 +139,39 @@ pub struct DynamodbStore {
     pub endpoint: Option<String>,
 }
 
+/// How to reach a Sequin server.
+#[derive(Clone, Debug)]
+pub struct SequinStore {
+    /// The address, without a path: `https://sequin.example.org:7376`.
+    pub base_url: String,
+    /// The API token, sent as a bearer.
+    pub token: SecretRef,
+    /// Which of the two products answers there.
+    pub protocol: SequinProtocol,
+}
+
+/// The two products of that name, whose APIs have little in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SequinProtocol {
+    /// Sequin Stream, self-hosted: changes of Postgres tables, `/api/sequin_streams/…`.
+    Stream,
+    /// The API syncs of 2023 and 2024, Airtable's among them: `/v1/http-consumers/…`.
+    Legacy {
+        /// The credential whose collections `/v1/collections/{credential}` lists: the fields that records may have. A
+        /// field that is absent from a record is empty if it is listed there, else it was renamed or removed.
+        credential: String,
+    },
+}
+
+/// How to reach Airtable.
+#[derive(Clone, Debug)]
+pub struct AirtableStore {
+    /// The address, `https://api.airtable.com` by default.
+    pub base_url: String,
+    /// A personal access token.
+    pub token: SecretRef,
+}
+
 /// From one source to the tables of one sink.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -143,6 +194,8 @@ pub struct Source {
     pub datastore: String,
     /// What of it.
     pub kind: SourceKind,
+    /// For sources that are polled: how long a pipeline rests between two runs. Zero: every tick runs it.
+    pub every: Duration,
 }
 
 /// What of a datastore is read.
@@ -155,6 +208,95 @@ pub enum SourceKind {
         /// The table's key attributes, where the mapping says them: then every sink key is checked against them.
         key: Option<Vec<String>>,
     },
+    /// Changes of a Postgres table, from a Sequin Stream sink.
+    Sequin(SequinSource),
+    /// Records of a collection, from an HTTP consumer of the former Sequin.
+    SequinLegacy(SequinLegacySource),
+    /// Records of an Airtable table.
+    Airtable(AirtableSource),
+}
+
+impl SourceKind {
+    /// Whether an event may hold a part of its item only. Then the sink keeps a version for each column.
+    pub fn sends_parts(&self) -> bool {
+        match self {
+            SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) => false,
+            SourceKind::Sequin(source) => !source.whole,
+            SourceKind::SequinLegacy(_) => true,
+        }
+    }
+
+    /// What it is, as messages name it.
+    pub fn noun(&self) -> &'static str {
+        match self {
+            SourceKind::Dynamodb { .. } => "a DynamoDB table",
+            SourceKind::Sequin(_) => "a Sequin stream",
+            SourceKind::SequinLegacy(_) => "a Sequin consumer",
+            SourceKind::Airtable(_) => "an Airtable table",
+        }
+    }
+}
+
+/// What of a Sequin Stream sink a pipeline takes.
+#[derive(Clone, Debug)]
+pub struct SequinSource {
+    /// The sink's name or id. Pipelines that name the same one share its messages.
+    pub consumer: String,
+    /// The source table, `schema.table` or `table` of any schema; `None` takes messages of every table.
+    pub table: Option<String>,
+    /// The epoch of versions: raised by hand when the source database is another one, whose log counts anew.
+    pub epoch: u32,
+    /// Whether messages are whole: the source table has `replica identity full`, so no column is ever unknown.
+    pub whole: bool,
+    /// Where the version stands in a message that has no metadata (a transform took it away): an integer.
+    pub version: Option<Path>,
+    /// After how long without an ack the server delivers a message again (`ack_wait_ms` of the sink, 30 s by default).
+    pub ack_wait: Duration,
+}
+
+/// What of a consumer of the former Sequin a pipeline takes.
+#[derive(Clone, Debug)]
+pub struct SequinLegacySource {
+    /// The consumer's id. Pipelines that name the same one share its messages.
+    pub consumer: String,
+    /// The collection by its id (`airtable:97GJ…`), its name, or its upstream id (`tbl…`).
+    pub collection: String,
+    /// The epoch of versions: raised by hand when `updated_idx` counts anew.
+    pub epoch: u32,
+    /// After how long without an ack the server delivers a message again (`ack_wait_ms`, 30 s by default).
+    pub ack_wait: Duration,
+}
+
+/// Which records of Airtable a pipeline takes and how it hears of changes.
+#[derive(Clone, Debug)]
+pub struct AirtableSource {
+    /// The base, `app…`.
+    pub base: String,
+    /// The table by its id (`tbl…`), which survives a rename, or by its name.
+    pub table: String,
+    /// How changes are found between two sweeps.
+    pub feed: AirtableFeed,
+    /// How often the whole table is read: that finds computed cells that drifted, and deletes that no feed told.
+    pub sweep_every: Duration,
+    /// The share of a table's rows that one sweep may delete, 0 to 1. More needs somebody's word.
+    pub mass_delete: f64,
+}
+
+/// How changes of an Airtable table are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AirtableFeed {
+    /// From the payloads of a webhook of the base, by a cursor. It tells deletes too.
+    Webhook {
+        /// The hook, `ach…`; `None`: the function makes one and keeps its id, for which the token needs `webhook:manage`.
+        id: Option<String>,
+    },
+    /// By a field of type `lastModifiedTime` that watches all fields. Deletes and computed cells show in a sweep.
+    LastModified {
+        /// The field by id or name.
+        field: String,
+    },
+    /// Not at all: every run is a sweep.
+    Sweep,
 }
 
 /// Where a table's values come from.
@@ -168,6 +310,8 @@ pub struct Route {
     pub key: Vec<Binding>,
     /// Where the other columns' values come from, parallel to [`Table::columns`].
     pub columns: Vec<Binding>,
+    /// Whether fields of the source that no column names become columns too, by the source's own schema.
+    pub auto: bool,
 }
 
 /// Which part of the item is a row.
@@ -199,6 +343,8 @@ pub enum From {
     Root(Path),
     /// `$index`: the element's position in its list, from 0.
     Index,
+    /// `$value`: the row's part of the item itself, such as an element that is no map.
+    Whole,
     /// `value:`, a template or an expression.
     Program(Program),
     /// Nowhere: a column of the delete policy that the source has no field for.

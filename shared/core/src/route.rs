@@ -181,6 +181,7 @@ fn look_up<'v>(from: &From, context: &Context<'v>) -> Result<Found<'v>> {
     Ok(match from {
         From::Row(path) => path.find(context.row).map(Cow::Borrowed),
         From::Root(path) => path.find(context.root).map(Cow::Borrowed),
+        From::Whole => Some(Cow::Borrowed(context.row)),
         From::Index => context.index.map(|index| Cow::Owned(Value::from(index as i64))),
         From::Program(program) => Some(Cow::Owned(program.eval(context)?)),
         From::Nothing => None,

@@ -147,7 +147,14 @@ impl<C: Credentials> Handler<C> {
         request.check()?;
         let mapping = Arc::clone(self.mapping());
         let pipeline = mapping.pipeline(&request.pipeline).ok_or_else(|| unknown(&mapping, &request.pipeline))?;
-        let SourceKind::Dynamodb { table, key } = &pipeline.source.kind;
+        let SourceKind::Dynamodb { table, key } = &pipeline.source.kind else {
+            return Err(Error::config(format!(
+                "the pipeline `{}` reads {}",
+                pipeline.name,
+                pipeline.source.kind.noun()
+            ))
+            .with_hint("a backfill is for DynamoDB; other sources are read whole by their own ticks"));
+        };
         let Some(Datastore::Dynamodb(store)) = mapping.datastores.get(&pipeline.source.datastore) else {
             return Err(Error::new(Kind::Bug, "a DynamoDB pipeline without its datastore"));
         };

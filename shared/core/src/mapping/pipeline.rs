@@ -55,8 +55,8 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     let is_sink = matches!(store, Some(Datastore::Postgres(_)));
     let store_schema = match store {
         Some(Datastore::Postgres(store)) => store.schema.clone(),
-        Some(Datastore::Dynamodb(_)) => {
-            let message = "a dynamodb datastore is a source, and cannot be written";
+        Some(source) => {
+            let message = format!("{} is a source, and cannot be written", source.noun());
             let span = datastore.as_ref().map(|name| name.span.clone()).unwrap_or_default();
             report.add("wrong-datastore", span, message, "name a datastore of type `postgres`");
             None
@@ -70,6 +70,7 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
         meta: meta(&sink, report),
         source_key: source.as_ref().and_then(|source| match &source.kind {
             SourceKind::Dynamodb { key, .. } => key.clone(),
+            SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) | SourceKind::Airtable(_) => None,
         }),
     };
     let tables = sink.required("tables", "{ users: { key: { … }, columns: { … } } }", report)?;

@@ -1,5 +1,7 @@
 //! `source:` of a pipeline — what is read.
 
+use std::time::Duration;
+
 use super::datastore::Datastores;
 use super::fields::{Fields, text_of};
 use super::node::{Node, Shape};
@@ -28,6 +30,7 @@ pub(super) fn lower(pipeline: &Fields<'_>, stores: &Datastores, report: &mut Rep
     let datastore = datastore?;
     match stores.find(&datastore, report)? {
         Datastore::Dynamodb(_) => {}
+        Datastore::Sequin(_) | Datastore::Airtable(_) => return None,
         Datastore::Postgres(_) => {
             let message = format!("`{}` is a postgres datastore, which this release cannot read from", datastore.text);
             report.add("wrong-datastore", datastore.span, message, "name a datastore of type `dynamodb`");
@@ -35,7 +38,11 @@ pub(super) fn lower(pipeline: &Fields<'_>, stores: &Datastores, report: &mut Rep
         }
     }
     let key = key.map_or(Some(None), |key| key.map(Some))?;
-    Some(Source { datastore: datastore.text, kind: SourceKind::Dynamodb { table: table?.text, key } })
+    Some(Source {
+        datastore: datastore.text,
+        kind: SourceKind::Dynamodb { table: table?.text, key },
+        every: Duration::ZERO,
+    })
 }
 
 /// The key attributes of the source's table, where the file names them.

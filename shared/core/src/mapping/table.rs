@@ -51,7 +51,7 @@ pub(super) fn lower(part: &Named<'_>, common: &Common, report: &mut Report<'_>) 
     let (columns, bindings) = others.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();
     let schema = table_schema.or_else(|| common.schema.clone());
     let table = Table { schema, name, key, columns, delete: policy.policy, meta, children };
-    Some((table, Route { scope, when, key: key_bindings, columns: bindings }))
+    Some((table, Route { scope, when, key: key_bindings, columns: bindings, auto: false }))
 }
 
 /// An identifier of Postgres.

@@ -53,12 +53,12 @@ impl<'m> Streams<'m> {
 
     fn unknown(&self, arn: &StreamArn) -> Error {
         let tables: Vec<String> = super::pipelines(self.mapping)
-            .map(|pipeline| {
-                let SourceKind::Dynamodb { table, .. } = &pipeline.source.kind;
-                match region(self.mapping, pipeline) {
+            .filter_map(|pipeline| {
+                let table = table(pipeline)?;
+                Some(match region(self.mapping, pipeline) {
                     Some(region) => format!("{table} in {region}"),
-                    None => table.clone(),
-                }
+                    None => table.to_owned(),
+                })
             })
             .collect();
         let message = format!("no pipeline reads the stream {}; the mapping reads {}", arn.as_str(), tables.join(", "));
@@ -70,8 +70,14 @@ impl<'m> Streams<'m> {
 }
 
 fn reads(mapping: &Mapping, pipeline: &Pipeline, arn: &StreamArn) -> bool {
-    let SourceKind::Dynamodb { table, .. } = &pipeline.source.kind;
-    table == arn.table() && region(mapping, pipeline).is_none_or(|region| region == arn.region())
+    table(pipeline) == Some(arn.table()) && region(mapping, pipeline).is_none_or(|region| region == arn.region())
+}
+
+fn table(pipeline: &Pipeline) -> Option<&str> {
+    match &pipeline.source.kind {
+        SourceKind::Dynamodb { table, .. } => Some(table),
+        _ => None,
+    }
 }
 
 fn region<'m>(mapping: &'m Mapping, pipeline: &Pipeline) -> Option<&'m str> {

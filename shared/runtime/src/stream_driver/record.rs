@@ -92,8 +92,13 @@ impl Record {
     }
 
     /// Whether it lies before this sequence number. One without a number cannot be told, and so does not.
-    pub(super) fn is_before(&self, number: &str) -> bool {
+    pub fn is_before(&self, number: &str) -> bool {
         self.number().is_some_and(|own| by_number(own, number).is_lt())
+    }
+
+    /// Whether it lies after this sequence number. One without a number cannot be told, and so does not.
+    pub fn is_after(&self, number: &str) -> bool {
+        self.number().is_some_and(|own| by_number(own, number).is_gt())
     }
 
     fn lot(&self, of: usize) -> usize {

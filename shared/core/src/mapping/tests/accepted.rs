@@ -9,6 +9,7 @@ fn shown(table: &Table, route: &crate::pipeline::Route) -> Vec<String> {
     let show = |from: &From| match from {
         From::Row(path) => path.to_string(),
         From::Root(path) => format!("$root.{path}"),
+        From::Whole => "$value".to_owned(),
         From::Index => "$index".into(),
         From::Program(_) => "program".into(),
         From::Nothing => "nothing".into(),
@@ -27,7 +28,7 @@ fn the_reference_case_loads_with_every_table_and_field() {
     assert_eq!(warehouse.url, Some(SecretRef::Env("DATABASE_URL".into())));
     assert!(matches!(&mapping.datastores["app"], Datastore::Dynamodb(app) if app.region.is_none()));
     let users = mapping.pipeline("users").unwrap();
-    let SourceKind::Dynamodb { table, key } = &users.source.kind;
+    let SourceKind::Dynamodb { table, key } = &users.source.kind else { panic!("another kind") };
     assert_eq!((table.as_str(), key.as_deref()), ("users", Some(&["id".to_owned()][..])));
     let tables: Vec<_> = users.tables.iter().zip(&users.routes).collect();
     let [(profile, profile_route), (appearance, appearance_route), (notifications, notifications_route)] = tables[..]
