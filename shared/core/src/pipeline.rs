@@ -25,7 +25,6 @@ impl Mapping {
 }
 
 /// A system that a pipeline reads from or writes to.
-#[expect(clippy::large_enum_variant, reason = "a mapping has a handful of them, and they are never moved about")]
 #[derive(Clone, Debug)]
 pub enum Datastore {
     /// A Postgres database: the sink.

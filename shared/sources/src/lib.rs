@@ -5,3 +5,5 @@
 
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+#[cfg(feature = "http")]
+pub mod http;
