@@ -225,6 +225,15 @@ impl SourceKind {
         }
     }
 
+    /// The reserved fields that stand in an item beside those of the source's own.
+    pub fn reserved_fields(&self) -> &'static [&'static str] {
+        match self {
+            SourceKind::Dynamodb { .. } | SourceKind::Sequin(_) => &[],
+            SourceKind::SequinLegacy(_) => &[RECORD_ID, RECORD_CREATED, RECORD_UPDATED],
+            SourceKind::Airtable(_) => &[RECORD_ID, RECORD_CREATED],
+        }
+    }
+
     /// What it is, as messages name it.
     pub fn noun(&self) -> &'static str {
         match self {
@@ -243,6 +252,9 @@ pub struct SequinSource {
     pub consumer: String,
     /// The source table, `schema.table` or `table` of any schema; `None` takes messages of every table.
     pub table: Option<String>,
+    /// The columns of the source table's primary key, where the mapping says them: a delete carries these and no others,
+    /// so every sink key is checked against them. Never set together with `whole`.
+    pub key: Option<Vec<String>>,
     /// The epoch of versions: raised by hand when the source database is another one, whose log counts anew.
     pub epoch: u32,
     /// Whether messages are whole: the source table has `replica identity full`, so no column is ever unknown.
@@ -254,6 +266,12 @@ pub struct SequinSource {
 }
 
 /// What of a consumer of the former Sequin a pipeline takes.
+///
+/// # The item
+/// As an item of [`AirtableSource`], whatever the provider: the fields of `data.fields` (of `data` where there is no
+/// `fields`) by id or name, and the reserved fields [`RECORD_ID`] (`upstream_id`), [`RECORD_CREATED`]
+/// (`upstream_created_at`) and [`RECORD_UPDATED`] (`upstream_updated_at`). A delete carries [`RECORD_ID`] only. A table without
+/// `key:` gets `upstream_id text` from it, and its version column is `updated_idx bigint` unless the mapping says otherwise.
 #[derive(Clone, Debug)]
 pub struct SequinLegacySource {
     /// The consumer's id. Pipelines that name the same one share its messages.
@@ -266,7 +284,29 @@ pub struct SequinLegacySource {
     pub ack_wait: Duration,
 }
 
+/// The reserved field of a record's id (`rec…`) in the items of [`AirtableSource`] and [`SequinLegacySource`].
+pub const RECORD_ID: &str = "$id";
+
+/// The reserved field of the time at which a record was made: text as the source writes it.
+pub const RECORD_CREATED: &str = "$created";
+
+/// The reserved field of the time at which a record was last changed: text as the source writes it. Only the former
+/// Sequin tells it; Airtable has a field type for it.
+pub const RECORD_UPDATED: &str = "$updated";
+
 /// Which records of Airtable a pipeline takes and how it hears of changes.
+///
+/// # The item
+/// An item is one map. Its fields are the record's cells, each by the spelling that the mapping uses for it: the field's
+/// id (`fld…`) or its name. Beside them stand the reserved fields [`RECORD_ID`] and [`RECORD_CREATED`], so that paths reach
+/// them like cells: `$id` in a table of whole items, `$root.$id` in a table `from:` something inside, and `row['$id']`
+/// in a program. A cell in a field named `id` is `id`, another place. A field that is really named `$id` is reached by its
+/// `fld…` id: the reserved one wins. The checker refuses an unquoted path that begins with another `$word`.
+///
+/// A delete is [`crate::event::Body::Gone`] with a `key` that has [`RECORD_ID`] and nothing else, so every sink key is made of
+/// it, which the checker demands. A table without `key:` gets `record_id text` from it.
+///
+/// An empty cell, which Airtable leaves out, is absent from the item: an image is whole, so its column becomes NULL.
 #[derive(Clone, Debug)]
 pub struct AirtableSource {
     /// The base, `app…`.
@@ -277,7 +317,7 @@ pub struct AirtableSource {
     pub feed: AirtableFeed,
     /// How often the whole table is read: that finds computed cells that drifted, and deletes that no feed told.
     pub sweep_every: Duration,
-    /// The share of a table's rows that one sweep may delete, 0 to 1. More needs somebody's word.
+    /// The share of a table's live rows that one sweep may delete, 0 to 1. More needs somebody's word.
     pub mass_delete: f64,
 }
 
