@@ -23,6 +23,12 @@ pub struct Batch<'p> {
     /// Whether some of it may have been applied before: a retry, a backfill. Then stale rows are dropped without being
     /// touched, which costs a look-up and saves the write.
     pub replay: bool,
+    /// Whether this pipeline is the only writer of its tables and holds the lease that the checkpoint names. Then a row
+    /// that is newer but says the same is not written: its stored version stays behind.
+    ///
+    /// Whoever sets it promises that nothing older than what was applied ever comes later. That holds where the version
+    /// is an observation of the lease's holder; a dead letter of such a pipeline is read anew, with a new version.
+    pub only_writer: bool,
 }
 
 impl<'p> Batch<'p> {
@@ -36,6 +42,7 @@ impl<'p> Batch<'p> {
             rejected: Vec::new(),
             checkpoint: None,
             replay: false,
+            only_writer: false,
         }
     }
 }

@@ -27,10 +27,24 @@ pub struct Change {
 pub enum Op {
     /// These values.
     Upsert(Row, Notes),
+    /// Some values; the other columns stay as they are. Only on tables that keep a version per column
+    /// ([`crate::table::MetaColumns::versions`]).
+    Patch(Patch),
     /// A tombstone. The values are the last that the source knew, or NULL; the delete columns are filled in.
     Delete(Row),
     /// For children: the parent's elements are these and no others.
     Replace(Vec<Element>),
+}
+
+/// A row of which some columns are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    /// The values; where a column is not known, what an insert puts there: its default, or NULL.
+    pub row: Row,
+    /// Which columns are known at the change's version, parallel to `row`.
+    pub known: Box<[bool]>,
+    /// What didn't fit, of known columns.
+    pub notes: Notes,
 }
 
 /// One element of a list: a row of a table of children.

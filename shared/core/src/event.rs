@@ -29,6 +29,17 @@ pub enum Body {
         /// The item before, where the source sends it.
         before: Option<Value>,
     },
+    /// Some of the item's fields now are this. A field at its top that is absent here is as it was, whatever that is; one
+    /// that is null is null. What stands inside of a field is whole.
+    ///
+    /// Only for sources whose [`crate::pipeline::SourceKind::sends_parts`] says so: their tables keep a version per column.
+    /// The fields that the tables' keys come from must be in every part.
+    Part {
+        /// The fields that are known.
+        now: Value,
+        /// The item before, or what is known of it, where the source sends it.
+        before: Option<Value>,
+    },
     /// The item is gone.
     Gone {
         /// Its key fields.

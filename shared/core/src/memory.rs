@@ -56,6 +56,8 @@ impl Memory {
             Op::Upsert(row, _) => {
                 upsert(rows, change, &change.key, Stored { version: change.version, deleted: false, row: row.clone() })
             }
+            // Nothing routes a part to a table that keeps no version per column.
+            Op::Patch(_) => false,
             Op::Delete(_) if table.delete.mode == DeleteMode::Hard => {
                 rows.remove(&change.key);
                 true

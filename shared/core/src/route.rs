@@ -3,6 +3,7 @@
 //! Pure. The runtime calls it for every event; what it returns is compacted and applied.
 
 mod build;
+mod part;
 
 use crate::batch::Rejected;
 use crate::cast::cast;
@@ -56,7 +57,8 @@ impl Router<'_> {
     /// The key and what becomes of it; `None` when this table ignores the event.
     fn change(&self, body: &Body) -> Result<Option<(Key, Op)>> {
         match body {
-            Body::Image { now, before } => self.image(now, before.as_ref()),
+            Body::Image { now, before } => self.known(now, before.as_ref(), true),
+            Body::Part { now, before } => self.part(now, before.as_ref()),
             Body::Gone { expired: true, .. } if !self.table.delete.ttl => Ok(None),
             Body::Gone { key, before, expired } => {
                 let reason = if *expired { Reason::Expired } else { Reason::Deleted };
@@ -67,7 +69,46 @@ impl Router<'_> {
         }
     }
 
-    fn image(&self, now: &Value, before: Option<&Value>) -> Result<Option<(Key, Op)>> {
+    /// A part of the item. The table is left alone where the part says nothing of it, and rejected where nobody can tell
+    /// what the part means for it.
+    fn part(&self, now: &Value, before: Option<&Value>) -> Result<Option<(Key, Op)>> {
+        let Route { scope, when, key, columns, .. } = self.route;
+        if let Scope::Document(path) | Scope::Elements(path) = scope
+            && !part::has(path, now)
+        {
+            return Ok(None);
+        }
+        let reads = |what: &str, lack: &str, remedy: &str| {
+            Err(Error::data(format!("{what} reads {lack}, which this part of the item lacks: {remedy}")))
+        };
+        for (column, binding) in self.table.key.iter().zip(key) {
+            if let Some(lack) = part::lack(&binding.from, scope, now) {
+                let what = format!("key column {}", column.name);
+                return reads(&what, &lack, "let the source send the fields of the key in every part");
+            }
+        }
+        if let Some(lack) = when.as_ref().and_then(|when| part::lack_of_program(when, scope, now)) {
+            return reads(
+                "`when`",
+                &lack,
+                "let the source send it in every part, or filter by fields that it does send",
+            );
+        }
+        if let Scope::Elements(_) = scope {
+            for (column, binding) in self.table.columns.iter().zip(columns) {
+                if let Some(lack) = part::lack(&binding.from, scope, now) {
+                    let what = format!("column {}", column.name);
+                    return reads(&what, &lack, "take it from the elements, or keep it in a table of the item itself");
+                }
+            }
+        } else if !self.table.takes_parts() {
+            return Err(Error::data("the table keeps no version per column, so it cannot take a part of an item"));
+        }
+        self.known(now, before, false)
+    }
+
+    /// The item, or (not `whole`) a part of it that has all it takes.
+    fn known(&self, now: &Value, before: Option<&Value>, whole: bool) -> Result<Option<(Key, Op)>> {
         if let (Scope::Elements(path), Some(children)) = (&self.route.scope, &self.table.children) {
             let items = match path.find(now) {
                 None | Some(Value::Null) => &[][..],
@@ -93,8 +134,14 @@ impl Router<'_> {
             return self.gone(now, Some(now), Reason::Filtered);
         }
         let key = self.key(&self.route.key, &context)?;
-        let (row, notes) = Builder::new(self.table, self.route).live(&context)?;
-        Ok(Some((key, Op::Upsert(row, notes))))
+        let builder = Builder::new(self.table, self.route);
+        let op = if whole {
+            let (row, notes) = builder.live(&context)?;
+            Op::Upsert(row, notes)
+        } else {
+            Op::Patch(builder.patch(&context)?)
+        };
+        Ok(Some((key, op)))
     }
 
     /// The set of rows that a list stands for.

@@ -38,6 +38,17 @@ pub struct Column {
     pub default: Option<Cell>,
 }
 
+impl Column {
+    /// What an insert puts there while nothing is known: the default, or NULL; false in the application's deleted flag.
+    pub fn unknown(&self) -> Cell {
+        match (&self.default, self.role) {
+            (Some(default), _) => default.clone(),
+            (None, Role::DeletedFlag) => Cell::Bool(false),
+            (None, _) => Cell::Null,
+        }
+    }
+}
+
 /// What a column is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -90,6 +101,9 @@ pub struct MetaColumns {
     /// `jsonb`: why a column is NULL although the source had a value. Only where a column has `on_error: null`
     /// or `truncate`.
     pub errors: Option<String>,
+    /// `jsonb`: the versions of columns that are older than the row's, as text by column name, `-1` for a column that was
+    /// never known; NULL when there are none. Only where the source may send parts of items.
+    pub versions: Option<String>,
 }
 
 impl Default for MetaColumns {
@@ -100,6 +114,7 @@ impl Default for MetaColumns {
             synced_at: "_synced_at".into(),
             source_at: "_source_at".into(),
             errors: None,
+            versions: None,
         }
     }
 }
@@ -115,6 +130,11 @@ impl Table {
     /// Whether the row's version is settled in the ledger, because the row itself may be gone: hard deletes and children.
     pub fn uses_ledger(&self) -> bool {
         self.children.is_some() || self.delete.mode == DeleteMode::Hard
+    }
+
+    /// Whether its columns have versions of their own, because the source may send parts of items.
+    pub fn takes_parts(&self) -> bool {
+        self.meta.versions.is_some()
     }
 
     /// The name as messages show it and as the ledger, dead letters and statistics store it.

@@ -157,7 +157,7 @@ impl<'a> Chunk<'a> {
         }
         for (change, head) in self.changes.iter().zip(&heads) {
             match &change.op {
-                Op::Upsert(..) => rows.push(*head),
+                Op::Upsert(..) | Op::Patch(_) => rows.push(*head),
                 Op::Delete(_) => removed.push(*head),
                 Op::Replace(elements) => {
                     removed.push(*head);
@@ -177,6 +177,7 @@ impl<'a> Chunk<'a> {
     fn head(&'a self, position: usize, change: &'a Change) -> Line<'a> {
         let (row, notes, deleted): (&[_], _, _) = match &change.op {
             Op::Upsert(row, notes) => (row, notes.as_deref(), false),
+            Op::Patch(patch) => (&patch.row, patch.notes.as_deref(), false),
             Op::Delete(row) => (row, None, true),
             Op::Replace(elements) => (&[], None, elements.is_empty()),
         };

@@ -145,6 +145,7 @@ impl World {
             rejected: Vec::new(),
             checkpoint: None,
             replay: false,
+            only_writer: false,
         };
         let mut memory = Memory::default();
         for event in scanned.chain(streamed) {

@@ -65,6 +65,7 @@ async fn expected(records: &[String]) -> BTreeMap<String, usize> {
         rejected,
         checkpoint: None,
         replay: false,
+        only_writer: false,
     };
     memory.apply(&batch, &Unlimited).await.unwrap();
     let rows = pipeline.tables.iter().flat_map(|table| {

@@ -12,7 +12,7 @@ use crate::table::MetaColumns;
 
 pub(super) const KEYS: &[&str] = &["source", "sink"];
 pub(super) const SINK_KEYS: &[&str] = &["datastore", "schema", "delete", "meta", "tables"];
-pub(super) const META_KEYS: &[&str] = &["version", "deleted", "synced_at", "source_at", "errors"];
+pub(super) const META_KEYS: &[&str] = &["version", "deleted", "synced_at", "source_at", "errors", "versions"];
 
 /// What all tables of a sink have in common.
 pub(super) struct Common {
@@ -20,7 +20,7 @@ pub(super) struct Common {
     pub(super) schema: Option<String>,
     /// The delete policy of tables that have none.
     pub(super) delete: Option<Policy>,
-    /// The columns that Tributary keeps; `errors` is set.
+    /// The columns that Tributary keeps; `errors` is set, `versions` where the source sends parts.
     pub(super) meta: MetaColumns,
     /// The key attributes of the source's table, where they are known.
     pub(super) source_key: Option<Vec<String>>,
@@ -67,7 +67,7 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     let common = Common {
         schema: schema.or(store_schema),
         delete: sink.get("delete").and_then(|node| delete::lower(node, report)),
-        meta: meta(&sink, report),
+        meta: meta(&sink, source.as_ref().is_some_and(|source| source.kind.sends_parts()), report),
         source_key: source.as_ref().and_then(|source| match &source.kind {
             SourceKind::Dynamodb { key, .. } => key.clone(),
             SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) | SourceKind::Airtable(_) => None,
@@ -91,9 +91,10 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     Some(Pipeline { name: part.name.text.clone(), source: source?, sink: datastore?.text, tables, routes })
 }
 
-/// The names of our own columns. `errors` is set, and taken out again of tables that need no such column.
-fn meta(sink: &Fields<'_>, report: &mut Report<'_>) -> MetaColumns {
-    let mut meta = MetaColumns { errors: Some("_errors".into()), ..MetaColumns::default() };
+/// The names of our own columns. `errors` and `versions` are set, and taken out again of tables that need no such column.
+fn meta(sink: &Fields<'_>, parts: bool, report: &mut Report<'_>) -> MetaColumns {
+    let versions = parts.then(|| "_versions".to_owned());
+    let mut meta = MetaColumns { errors: Some("_errors".into()), versions, ..MetaColumns::default() };
     let Some(node) = sink.get("meta") else { return meta };
     let at = sink.key_span("meta").unwrap_or_default();
     let Some(fields) = Fields::open(node, "meta", at, META_KEYS, report) else { return meta };
@@ -108,6 +109,9 @@ fn meta(sink: &Fields<'_>, report: &mut Report<'_>) -> MetaColumns {
     name("source_at", &mut meta.source_at);
     if let Some(errors) = &mut meta.errors {
         name("errors", errors);
+    }
+    if let Some(versions) = &mut meta.versions {
+        name("versions", versions);
     }
     meta
 }

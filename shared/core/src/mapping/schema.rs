@@ -228,6 +228,9 @@ pub(super) struct Meta {
     source_at: Option<String>,
     /// Why a column is NULL or cut; `_errors` by default, only where a column has `on_error: null` or `truncate`.
     errors: Option<String>,
+    /// The versions of columns that are older than their row; `_versions` by default, only where the source may send parts
+    /// of items.
+    versions: Option<String>,
 }
 
 /// A table of the sink.

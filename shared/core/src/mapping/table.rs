@@ -37,7 +37,12 @@ pub(super) fn lower(part: &Named<'_>, common: &Common, report: &mut Report<'_>) 
         delete::add_columns(policy, &key, &mut others, report);
     }
     let has_notes = others.iter().any(|column| column.binding.on_error != OnError::DeadLetter);
-    let meta = MetaColumns { errors: common.meta.errors.clone().filter(|_| has_notes), ..common.meta.clone() };
+    let meta = MetaColumns {
+        errors: common.meta.errors.clone().filter(|_| has_notes),
+        // Elements come as whole sets, whose version the ledger settles.
+        versions: common.meta.versions.clone().filter(|_| !is_children),
+        ..common.meta.clone()
+    };
     unique_names(&key, &others, &meta, &part.name, report);
     let scope = scope?;
     let children = key_parts(&scope, &key, common, &part.name, report);
@@ -149,9 +154,9 @@ fn policy(fields: &Fields<'_>, common: &Common, children: bool, report: &mut Rep
 }
 
 fn unique_names(key: &[Lowered], others: &[Lowered], meta: &MetaColumns, table: &Text, report: &mut Report<'_>) {
-    let ours =
-        [Some(&meta.version), Some(&meta.deleted), Some(&meta.synced_at), Some(&meta.source_at), meta.errors.as_ref()];
-    let ours: Vec<&String> = ours.into_iter().flatten().collect();
+    let ours = [Some(&meta.version), Some(&meta.deleted), Some(&meta.synced_at), Some(&meta.source_at)];
+    let ours = ours.into_iter().chain([meta.errors.as_ref(), meta.versions.as_ref()]);
+    let ours: Vec<&String> = ours.flatten().collect();
     for (position, name) in ours.iter().enumerate() {
         if ours[..position].contains(name) {
             let message = format!("`{name}` is the name of two of the columns that Tributary keeps");

@@ -2,11 +2,11 @@
 
 use crate::cast::{cast, truncate};
 use crate::cell::{Cell, Row};
-use crate::change::{Notes, Reason};
+use crate::change::{Notes, Patch, Reason};
 use crate::error::{Error, Result};
 use crate::expr::Context;
 use crate::pipeline::{Binding, OnError, Route};
-use crate::route::look_up;
+use crate::route::{look_up, part};
 use crate::table::{Column, Role, Table};
 use crate::value::Value;
 
@@ -25,13 +25,29 @@ impl<'p> Builder<'p> {
     pub(super) fn live(mut self, context: &Context<'_>) -> Result<(Row, Notes)> {
         let mut row = Vec::with_capacity(self.table.columns.len());
         for (column, binding) in self.table.columns.iter().zip(&self.route.columns) {
-            let cell = self.cell(column, binding, context)?;
-            row.push(match column.role {
-                Role::DeletedFlag if cell.is_null() => Cell::Bool(false),
-                _ => cell,
-            });
+            row.push(self.live_cell(column, binding, context)?);
         }
         Ok((row.into(), self.notes()))
+    }
+
+    /// The cells of a row that is there, as far as the part of the item in `context` tells.
+    pub(super) fn patch(mut self, context: &Context<'_>) -> Result<Patch> {
+        let mut row = Vec::with_capacity(self.table.columns.len());
+        let mut known = Vec::with_capacity(self.table.columns.len());
+        for (column, binding) in self.table.columns.iter().zip(&self.route.columns) {
+            let is_known = part::lack(&binding.from, &self.route.scope, context.root).is_none();
+            row.push(if is_known { self.live_cell(column, binding, context)? } else { column.unknown() });
+            known.push(is_known);
+        }
+        Ok(Patch { row: row.into(), known: known.into(), notes: self.notes() })
+    }
+
+    fn live_cell(&mut self, column: &'p Column, binding: &Binding, context: &Context<'_>) -> Result<Cell> {
+        let cell = self.cell(column, binding, context)?;
+        Ok(match column.role {
+            Role::DeletedFlag if cell.is_null() => Cell::Bool(false),
+            _ => cell,
+        })
     }
 
     /// The cells of a row that is gone: what was last known of it, and when and why it went. A tombstone never fails; a
@@ -42,6 +58,12 @@ impl<'p> Builder<'p> {
             Role::DeletedFlag => Cell::Bool(true),
             Role::DeletedAt => Cell::from_unix_micros(at),
             Role::DeletedReason => Cell::Text(reason.as_str().into()),
+            // On a table of parts a value that follows from what isn't known would stand there as if it were.
+            Role::Data
+                if self.table.takes_parts() && part::lack(&binding.from, &route.scope, context.root).is_some() =>
+            {
+                column.unknown()
+            }
             Role::Data => {
                 let known = self.cell(column, binding, context).unwrap_or(Cell::Null);
                 if known.is_null() { column.default.clone().unwrap_or(Cell::Null) } else { known }

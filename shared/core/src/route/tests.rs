@@ -79,6 +79,13 @@ fn line(change: &Change, table: &Table) -> String {
             let notes = notes.as_deref().map(|notes| format!(" {notes}")).unwrap_or_default();
             format!("{name} {key}: {}{notes}", shown(row, &table.columns))
         }
+        Op::Patch(patch) => {
+            let texts = patch.row.iter().zip(&patch.known).zip(&table.columns).map(|((cell, known), column)| {
+                if *known { cell_text(cell, &column.ty).unwrap_or("∅".into()) } else { "?".into() }
+            });
+            let notes = patch.notes.as_deref().map(|notes| format!(" {notes}")).unwrap_or_default();
+            format!("{name} {key}: part {}{notes}", texts.collect::<Vec<_>>().join(" "))
+        }
         Op::Delete(row) => format!("{name} {key}: gone, {}", shown(row, &table.columns)),
         Op::Replace(elements) => {
             let rows: Vec<String> = elements

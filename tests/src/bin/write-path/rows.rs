@@ -67,6 +67,7 @@ pub(crate) fn batch(tables: &[Table], changes: Vec<Change>) -> Batch<'_> {
         rejected: Vec::new(),
         checkpoint: None,
         replay: false,
+        only_writer: false,
     }
 }
 
