@@ -1,5 +1,7 @@
 //! What a source says: a value of its own world, before any column's type is known.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 
 use crate::decimal::Decimal;
@@ -9,6 +11,8 @@ use crate::decimal::Decimal;
 pub enum Value {
     /// An explicit null. An absent field is no `Value` at all.
     Null,
+    /// There is no value, and the source says why: a formula that divides by zero. NULL, with a note in `_errors`.
+    Failed(Box<str>),
     /// True or false.
     Bool(bool),
     /// A number in exact decimal digits.
@@ -39,10 +43,23 @@ impl Value {
         }
     }
 
+    /// Why there is no value: of this, or of the first element of a list of which that is so.
+    pub fn failure(&self) -> Option<Failure<'_>> {
+        match self {
+            Value::Failed(reason) => Some(Failure { element: None, reason }),
+            Value::List(items) => items.iter().enumerate().find_map(|(index, item)| match item {
+                Value::Failed(reason) => Some(Failure { element: Some(index), reason }),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+
     /// What this is, as an error message names it.
     pub fn kind(&self) -> &'static str {
         match self {
             Value::Null => "null",
+            Value::Failed(_) => "a value that the source could not compute",
             Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
             Value::Text(_) => "text",
@@ -50,6 +67,25 @@ impl Value {
             Value::List(_) => "a list",
             Value::Set(_) => "a set",
             Value::Map(_) => "a map",
+        }
+    }
+}
+
+/// Why the source has no value, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure<'v> {
+    /// The element of a list, from 0; `None` when it is the value itself.
+    pub element: Option<usize>,
+    /// The source's reason: a code of its own, never a value of the row.
+    pub reason: &'v str,
+}
+
+impl fmt::Display for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.element {
+            // As misfits of arrays do, from 1.
+            Some(index) => write!(f, "element {}: the source says {}", index + 1, self.reason),
+            None => write!(f, "the source says {}", self.reason),
         }
     }
 }

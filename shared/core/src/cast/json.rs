@@ -27,7 +27,7 @@ pub fn json_text(value: &Value) -> Result<String, Misfit> {
 
 fn write(value: &Value, out: &mut String) -> Result<(), Misfit> {
     match value {
-        Value::Null => out.push_str("null"),
+        Value::Null | Value::Failed(_) => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
         Value::Bool(false) => out.push_str("false"),
         Value::Number(number) => write_number(number, out)?,
@@ -160,7 +160,7 @@ mod tests {
         use serde_json::from_str;
         use serde_json::value::RawValue;
         match value {
-            Value::Null => text == "null",
+            Value::Null | Value::Failed(_) => text == "null",
             Value::Bool(value) => from_str(text).is_ok_and(|read: bool| read == *value),
             Value::Number(value) => {
                 from_str::<&RawValue>(text).is_ok() && Decimal::parse(text).is_ok_and(|read| read == *value)

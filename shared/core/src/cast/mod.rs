@@ -45,13 +45,14 @@ pub use misfit::Misfit;
 pub use print::cell_text;
 pub use text::truncate;
 
-/// Casts a value to a column's type. An explicit null is SQL NULL in every type, also in `json` and `jsonb`.
+/// Casts a value to a column's type. An explicit null is SQL NULL in every type, also in `json` and `jsonb`, and so is what
+/// the source could not compute.
 ///
 /// # Errors
 /// A [`Misfit`] when the column cannot hold exactly this value.
 pub fn cast(value: &Value, ty: &ColumnType) -> Result<Cell, Misfit> {
     match value {
-        Value::Null => Ok(Cell::Null),
+        Value::Null | Value::Failed(_) => Ok(Cell::Null),
         _ if ty.array => array::array(value, &ty.base),
         _ => scalar(value, &ty.base),
     }
@@ -59,7 +60,7 @@ pub fn cast(value: &Value, ty: &ColumnType) -> Result<Cell, Misfit> {
 
 fn scalar(value: &Value, base: &Base) -> Result<Cell, Misfit> {
     match base {
-        _ if matches!(value, Value::Null) => Ok(Cell::Null),
+        _ if matches!(value, Value::Null | Value::Failed(_)) => Ok(Cell::Null),
         Base::Text => text::text(value),
         Base::Varchar(length) => text::varying(value, base, *length),
         Base::Char(length) => text::varying(value, base, Some(*length)),

@@ -28,7 +28,7 @@ impl Converter {
 
     pub(super) fn value(&self, value: &Value) -> Result<Jinja> {
         Ok(match value {
-            Value::Null => Jinja::UNDEFINED,
+            Value::Null | Value::Failed(_) => Jinja::UNDEFINED,
             Value::Bool(value) => Jinja::from(*value),
             Value::Number(number) => self.number(number)?,
             Value::Text(text) => Jinja::from(&**text),

@@ -74,7 +74,7 @@ pub fn to_item(value: &Value) -> Result<Item> {
 pub fn to_attribute(value: &Value) -> Result<AttributeValue> {
     let blob = |bytes: &[u8]| Blob::new(bytes);
     Ok(match value {
-        Value::Null => AttributeValue::Null(true),
+        Value::Null | Value::Failed(_) => AttributeValue::Null(true),
         Value::Bool(value) => AttributeValue::Bool(*value),
         Value::Number(number) => AttributeValue::N(number.to_string()),
         Value::Text(text) => AttributeValue::S(text.to_string()),
@@ -138,7 +138,7 @@ impl Serialize for Tagged<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tagged = serializer.serialize_map(Some(1))?;
         match self.0 {
-            Value::Null => tagged.serialize_entry("NULL", &true),
+            Value::Null | Value::Failed(_) => tagged.serialize_entry("NULL", &true),
             Value::Bool(value) => tagged.serialize_entry("BOOL", value),
             Value::Number(number) => tagged.serialize_entry("N", &number.to_string()),
             Value::Text(text) => tagged.serialize_entry("S", text),
@@ -173,7 +173,7 @@ pub(super) fn plain_json(value: &Value, out: &mut String) {
         Err(_) => out.push_str("\"\""),
     };
     match value {
-        Value::Null => out.push_str("null"),
+        Value::Null | Value::Failed(_) => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
         Value::Number(number) => out.push_str(&number.to_string()),
         Value::Text(value) => text(value, out),

@@ -133,7 +133,7 @@ fn low_digits(sequence_number: &str) -> u128 {
 /// The size of an item by the rules of DynamoDB's developer guide ("item sizes and formats").
 fn size(value: &Value) -> usize {
     match value {
-        Value::Null | Value::Bool(_) => 1,
+        Value::Null | Value::Failed(_) | Value::Bool(_) => 1,
         Value::Number(number) => number.digits().len().div_ceil(2) + 1 + usize::from(number.is_negative()),
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),

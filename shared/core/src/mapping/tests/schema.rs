@@ -92,7 +92,7 @@ fn json(text: &str) -> Value {
     fn of(value: crate::value::Value) -> Value {
         use crate::value::Value as V;
         match value {
-            V::Null | V::Bytes(_) => Value::Null,
+            V::Null | V::Failed(_) | V::Bytes(_) => Value::Null,
             V::Bool(value) => value.into(),
             V::Number(number) => serde_json::from_str(&number.to_string()).unwrap(),
             V::Text(text) => String::from(text).into(),
