@@ -213,7 +213,7 @@ impl Router<'_> {
         let wrong = |reason: String| Error::data(format!("key column {}: {reason}", column.name));
         let value = look_up(&binding.from, context).map_err(|e| wrong("its program failed".into()).with_source(e))?;
         match value.as_deref() {
-            None | Some(Value::Null) => Err(wrong("the source has no value for it".into())),
+            None | Some(Value::Null | Value::Failed(_)) => Err(wrong("the source has no value for it".into())),
             Some(value) => cast(value, &column.ty).map_err(|misfit| wrong(misfit.to_string())),
         }
     }

@@ -81,6 +81,9 @@ impl<'p> Builder<'p> {
             Err(error) if binding.on_error == OnError::Null => return Ok(self.note(column, &error.to_string())),
             Err(error) => return Err(Error::data(of_column("its program failed")).with_source(error)),
         };
+        if let Some(failure) = value.failure() {
+            self.notes.push((&column.name, failure.to_string()));
+        }
         let misfit = match cast(&value, &column.ty) {
             Ok(cell) => return Ok(cell),
             Err(misfit) => misfit,
