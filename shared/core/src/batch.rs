@@ -87,6 +87,8 @@ pub struct Outcome {
     pub applied: u64,
     /// Changes that were not newer than what is stored, or than another change of the same batch.
     pub stale: u64,
+    /// Changes that were newer and changed nothing; only the batches of an only writer tell.
+    pub unchanged: u64,
     /// Events in the dead-letter table.
     pub dead: u64,
     /// What the sink itself refused, beside [`Batch::rejected`].
@@ -98,6 +100,7 @@ impl Outcome {
     pub fn add(&mut self, other: Outcome) {
         self.applied += other.applied;
         self.stale += other.stale;
+        self.unchanged += other.unchanged;
         self.dead += other.dead;
         self.refused.extend(other.refused);
     }

@@ -94,7 +94,7 @@ pub(crate) async fn flush(
 pub(crate) fn outcome(batch: &Batch<'_>, applied: u64, dead: usize, refused: Vec<Rejected>) -> Outcome {
     let not_applied = (batch.changes.len() as u64).saturating_sub(applied);
     let stale = not_applied.saturating_sub(refused.len() as u64);
-    Outcome { applied, stale, dead: dead as u64, refused }
+    Outcome { applied, stale, dead: dead as u64, refused, ..Outcome::default() }
 }
 
 /// Whether an error is the fault of a row, so that the others can be applied without it.

@@ -4,15 +4,13 @@
 //! whoever comes next goes on from there. One runner a pipeline, by a lease.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tributary_core::batch::{Batch, Checkpoint, Fence, Outcome, Rejected};
-use tributary_core::event::Decoded;
+use tributary_core::batch::{Checkpoint, Outcome};
 use tributary_core::pipeline::{Datastore, Mapping, Pipeline, SourceKind};
-use tributary_core::route::route;
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::source::{Page, Poll};
 use tributary_core::{Error, Kind, Result};
@@ -22,14 +20,11 @@ use tributary_sources::dynamodb::scan::{Options, Scan};
 use tributary_sources::dynamodb::table::{Table, describe_table};
 
 use crate::aws;
-use crate::clock::unix_micros;
+use crate::batch::batch_of;
 use crate::dynamodb_stream::Handler;
+use crate::lease::Lease;
 use crate::metrics::Figures;
 
-/// How long a runner may be silent before another may take over.
-const LEASE: Duration = Duration::from_secs(120);
-/// How often the lease is prolonged.
-const PROLONG_EVERY: Duration = Duration::from_secs(30);
 /// While no page comes, how often the budget and the lease are looked at: a small read budget makes pages wait for long.
 const BREATH: Duration = Duration::from_millis(250);
 /// A page begins only while there is time to read and commit it.
@@ -170,32 +165,25 @@ impl<C: Credentials> Handler<C> {
 
         let sink = self.sinks().get(&pipeline.sink)?;
         let lease = format!("{}/backfill", pipeline.name);
-        let holder = holder();
-        let fence = sink.acquire(&lease, &holder, LEASE).await?;
+        let lease = Lease::take(sink, &lease).await?;
         let mut last = Progress::default();
         let report = |progress: &Progress| {
             last.clone_from(progress);
             report(progress);
         };
-        let mut run = Run { pipeline, sink, fence, holder, prolonged: Instant::now(), healing: None, report };
+        let mut run = Run { pipeline, sink, lease, healing: None, report };
         let result = Box::pin(run.all(request, scans, table.items, budget)).await;
-        let fence = run.fence.clone();
+        let lease = run.lease;
         // What an interrupted run has committed counts too.
         let Progress { items: records, applied, stale, dead, .. } = *result.as_ref().unwrap_or(&last);
         if result.is_ok() || records > 0 {
             self.metrics().print(&Figures { pipeline: &pipeline.name, records, applied, stale, dead, lag: None });
         }
-        let given_back = self.sinks().get(&pipeline.sink)?.release(&fence).await;
+        let given_back = lease.give_back(self.sinks().get(&pipeline.sink)?).await;
         let progress = result?;
         given_back?;
         Ok(progress)
     }
-}
-
-/// Who runs a backfill: enough to tell two runners apart and to find the one.
-fn holder() -> String {
-    let function = std::env::var("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or_else(|_| "cli".to_owned());
-    format!("{function}/{}/{:08x}", std::process::id(), fastrand::u32(..))
 }
 
 fn unknown(mapping: &Mapping, name: &str) -> Error {
@@ -220,9 +208,7 @@ fn check_key(table: &Table, declared: Option<&[String]>) -> Result<()> {
 struct Run<'a, C, F> {
     pipeline: &'a Pipeline,
     sink: &'a mut Postgres<C>,
-    fence: Fence,
-    holder: String,
-    prolonged: Instant,
+    lease: Lease,
     /// When the repair began, by the database's clock; `None` when this is none.
     healing: Option<String>,
     report: F,
@@ -242,7 +228,7 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
             self.sink.forget_checkpoints(name, prefix).await?;
         }
         if request.repair {
-            self.healing = Some(self.sink.begin_repair(name, &self.fence).await?);
+            self.healing = Some(self.sink.begin_repair(name, self.lease.fence()).await?);
         }
         let mut progress = Progress { expected, segments: request.segments, ..Progress::default() };
         let mut partitions = Vec::with_capacity(scans.len());
@@ -268,7 +254,7 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
                 pipeline: name,
                 tables: &self.pipeline.tables,
                 began,
-                fence: &self.fence,
+                fence: self.lease.fence(),
                 allow_mass_delete: request.allow_mass_delete,
             };
             let burial = self.sink.bury_unseen(&unseen, budget).await?;
@@ -295,7 +281,7 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
         // Dropping the set at the end of the budget ends the readers; what they hold was not committed and is read again.
         while budget.allows(TIME_FOR_A_PAGE) {
             let Ok(received) = tokio::time::timeout(BREATH, pages.recv()).await else {
-                self.prolong().await?;
+                self.lease.prolong(self.sink).await?;
                 continue;
             };
             let Some(Read { segment, page }) = received else { break };
@@ -312,47 +298,21 @@ impl<C: Credentials, F: FnMut(&Progress)> Run<'_, C, F> {
         Ok(())
     }
 
-    async fn prolong(&mut self) -> Result<()> {
-        if self.prolonged.elapsed() > PROLONG_EVERY {
-            self.fence = self.sink.acquire(&self.fence.lease, &self.holder, LEASE).await?;
-            self.prolonged = Instant::now();
-        }
-        Ok(())
-    }
-
     async fn write(&mut self, page: Page, partition: &str, budget: &impl Budget) -> Result<Outcome> {
-        self.prolong().await?;
-        let mut batch = routed(self.pipeline, page.events);
+        self.lease.prolong(self.sink).await?;
+        let mut batch = batch_of(self.pipeline, page.events);
         batch.replay = true;
         batch.checkpoint = Some(Checkpoint {
             partition: partition.to_owned(),
             position: page.next.unwrap_or_else(|| DONE.to_owned()),
             at: None,
-            fence: Some(self.fence.clone()),
+            fence: Some(self.lease.fence().clone()),
         });
         match self.healing.as_deref() {
             Some(began) => Box::pin(self.sink.repair(&batch, began, budget)).await,
             None => Box::pin(self.sink.apply(&batch, budget)).await,
         }
     }
-}
-
-fn routed(pipeline: &Pipeline, events: Vec<Decoded>) -> Batch<'_> {
-    let mut batch = Batch::empty(pipeline);
-    let received = unix_micros();
-    for (position, decoded) in (0u32..).zip(events) {
-        match decoded {
-            Ok(event) => {
-                route(pipeline, &event, position, received, &mut batch.changes, &mut batch.rejected);
-                batch.origins.push(event.origin);
-            }
-            Err(bad) => {
-                batch.origins.push(bad.origin);
-                batch.rejected.push(Rejected { event: position, table: None, error: bad.error.chain() });
-            }
-        }
-    }
-    batch
 }
 
 /// Reads a segment page by page until its end, or until nobody takes its pages any more.

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb_stream;
+#[cfg(any(feature = "sequin", feature = "airtable"))]
+mod poll;
 
 #[cfg(feature = "dynamodb")]
 pub use dynamodb_stream::dynamodb_stream;

@@ -8,6 +8,7 @@
 pub mod aws;
 #[cfg(feature = "dynamodb")]
 pub mod backfill;
+pub mod batch;
 pub mod budget;
 mod clock;
 pub mod database;
@@ -16,6 +17,7 @@ pub mod dynamodb_stream;
 pub mod function;
 mod housekeeping;
 pub mod iam;
+pub mod lease;
 pub mod metrics;
 pub mod replay;
 pub mod secrets;
@@ -24,4 +26,5 @@ pub mod sinks;
 #[cfg(feature = "dynamodb")]
 pub mod stream_driver;
 pub mod telemetry;
+pub mod tick;
 pub mod vault;
