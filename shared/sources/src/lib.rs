@@ -7,3 +7,5 @@
 pub mod dynamodb;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "webhook")]
+pub mod webhook;
