@@ -9,7 +9,6 @@ use super::spelling::nearest;
 /// Keys that belong to sources and features of later releases. They are refused by name.
 const LATER: &[&str] = &[
     "enrichment",
-    "every",
     "view",
     "children",
     "externalstores",

@@ -8,6 +8,7 @@
 )]
 
 mod named;
+mod source;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use named::{Named, without_null};
+use source::Source;
 
 /// The JSON Schema of a mapping file (draft 2020-12).
 pub fn schema() -> Value {
@@ -43,6 +45,10 @@ pub(super) enum Datastore {
     Postgres(Postgres),
     /// DynamoDB in one region: a source.
     Dynamodb(Dynamodb),
+    /// A Sequin server: a source.
+    Sequin(Sequin),
+    /// Airtable: a source.
+    Airtable(Airtable),
 }
 
 /// How to reach a Postgres database: by `url`, by `secret`, or by `host` and what belongs to it.
@@ -88,6 +94,40 @@ pub(super) struct Dynamodb {
     /// Another endpoint, for local emulators.
     #[schemars(regex(pattern = "^https?://"))]
     endpoint: Option<String>,
+}
+
+/// How to reach a Sequin server.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Sequin {
+    /// The address, without a path; `http` only on this machine or in a private network.
+    #[schemars(regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?$"))]
+    base_url: String,
+    /// Where the API token is kept.
+    token: Reference,
+    /// `stream`: Sequin Stream, self-hosted, the default. `legacy`: the API syncs of 2023 and 2024.
+    protocol: Option<Protocol>,
+    /// With `protocol: legacy`: the credential whose collections say which fields a record may have.
+    #[schemars(regex(pattern = "^[A-Za-z0-9._-]{1,200}$"))]
+    credential: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Protocol {
+    Stream,
+    Legacy,
+}
+
+/// How to reach Airtable.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Airtable {
+    /// The address; `https://api.airtable.com` by default.
+    #[schemars(regex(pattern = "^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@]+/?$"))]
+    base_url: Option<String>,
+    /// Where the personal access token is kept.
+    token: Reference,
 }
 
 /// Where a secret is kept. The file never holds one itself.
@@ -176,27 +216,6 @@ pub(super) struct Pipeline {
     sink: Sink,
 }
 
-/// What is read.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Source {
-    /// A datastore of type `dynamodb`.
-    datastore: String,
-    /// The table whose stream is read.
-    #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{3,255}$"))]
-    table: String,
-    /// The table's key attributes; then every key of the sink is checked against them.
-    key: Option<SourceKey>,
-}
-
-/// One key attribute, or two.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum SourceKey {
-    One(String),
-    Both(#[schemars(length(min = 1, max = 2))] Vec<String>),
-}
-
 /// What is written.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -218,8 +237,10 @@ pub(super) struct Sink {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Meta {
-    /// The row's version; `_version` by default.
+    /// The row's version; `_version` by default, `updated_idx` for a legacy Sequin.
     version: Option<String>,
+    /// The type of that column in tables that are made: `numeric`, or `bigint`, which only a legacy Sequin's versions fit.
+    version_type: Option<VersionType>,
     /// Whether the row is a tombstone; `_deleted` by default.
     deleted: Option<String>,
     /// When the row was last written; `_synced_at` by default.
@@ -233,20 +254,42 @@ pub(super) struct Meta {
     versions: Option<String>,
 }
 
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum VersionType {
+    Numeric,
+    Bigint,
+}
+
 /// A table of the sink.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Table {
     /// The part of the item that is a row: a sub-document (`appearance`), or the elements of a list (`lines[]`).
     from: Option<String>,
-    /// The columns that tell rows apart.
-    key: Named<Column>,
+    /// The columns that tell rows apart. Records have a default: `record_id` in Airtable, `upstream_id` in a legacy Sequin.
+    key: Option<Named<Column>>,
     /// The other columns.
-    columns: Option<Named<Column>>,
+    columns: Option<Columns>,
     /// An expression; rows for which it doesn't hold are deleted.
     when: Option<String>,
     /// What becomes of a row when its item is deleted; `soft` by default, `hard` for the elements of a list.
     delete: Option<Delete>,
+}
+
+/// Columns by name, `auto` for all fields of the source, or `"*": auto` among the names for all others.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Columns {
+    Auto(Auto),
+    Named(Named<Column>),
+}
+
+/// All fields, with the types that the source says. New fields become columns, removed ones stay.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Auto {
+    Auto,
 }
 
 /// A column: its type alone, when it comes from the field of its name; or where it comes from and its type.
@@ -263,7 +306,8 @@ pub(super) enum Column {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, inline)]
 pub(super) struct WholeColumn {
-    /// A path in the row's part of the item, `$root.` and a path from the top of it, or `$index`.
+    /// A path in the row's part of the item, `$root.` and a path from the top of it, `$index`, or `$value`, the part itself.
+    /// Records have `$id` and `$created` at the top.
     from: Option<String>,
     /// A Jinja template or expression, instead of `from`.
     value: Option<String>,

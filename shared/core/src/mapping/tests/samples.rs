@@ -25,8 +25,62 @@ pub(super) fn good() -> Vec<String> {
             .replace("[id, sort]", "id"),
     );
     all.push(REFERENCE.to_owned());
+    all.push(POLLED.to_owned());
     all
 }
+
+/// Every kind of polled source with everything that one may say.
+pub(super) const POLLED: &str = "
+datastores:
+  warehouse: { type: postgres, url: { env: DATABASE_URL } }
+  orders_cdc: { type: sequin, base_url: 'https://sequin.example.org:7376', token: { secret: prod/sequin } }
+  old_sync: { type: sequin, protocol: legacy, base_url: 'https://api.sequin.io/', token: { env: SEQUIN_API_KEY }, credential: b006439c-9d80-4f71-bfe1-59aa1175709f }
+  local: { type: sequin, protocol: stream, base_url: 'http://localhost:7376', token: { file: /run/token } }
+  bases: { type: airtable, token: { secret: prod/airtable, field: token } }
+  fake: { type: airtable, base_url: 'http://127.0.0.1:9', token: { env: T } }
+pipelines:
+  orders:
+    source: { datastore: orders_cdc, consumer: orders-sink, table: public.orders, every: 1m, epoch: 2, replica_identity: full, version: meta.updated_idx, ack_wait: 45s }
+    sink: { datastore: warehouse, tables: { orders: { key: { id: bigint }, columns: { status: text, '*': auto } } } }
+  lines:
+    source: { datastore: orders_cdc, consumer: orders-sink, table: lines, key: [order_id, line], every: 1m, ack_wait: 45s }
+    sink: { datastore: warehouse, tables: { lines: { key: { order_id: bigint, line: int }, columns: auto } } }
+  everything:
+    source: { datastore: local, consumer: all, key: id }
+    sink: { datastore: warehouse, tables: { everything: { key: { id: bigint }, columns: { doc: { from: doc, type: jsonb } } } } }
+  members:
+    source: { datastore: old_sync, consumer: 3f0e0b7c-5f4f-4a35-9a7d-0d5ad1b1c7a2, collection: tblrZN6sFVhMD0P07 }
+    sink: { datastore: warehouse, tables: { members: { columns: { name: { from: fldrZN6sFVhMD0P07, type: text }, made: { from: $created, type: timestamptz }, seen: { from: $updated, type: timestamptz } } } } }
+  appointments:
+    source: { datastore: old_sync, consumer: 3f0e0b7c-5f4f-4a35-9a7d-0d5ad1b1c7a2, collection: Appointments, epoch: 1, ack_wait: 30s }
+    sink: { datastore: warehouse, meta: { version_type: numeric }, tables: [{ name: appointments, columns: [{ '*': auto }] }] }
+  apartments:
+    source: { datastore: bases, base: appAbCdEfGhIjKlMn, table: tblAbCdEfGhIjKlMn, every: 5m, sweep_every: 12h, mass_delete: 25% }
+    sink:
+      datastore: warehouse
+      tables:
+        apartment: { columns: { id: text, name: varchar(20), everything: { from: $value, type: jsonb }, '*': auto } }
+        apartment_barcode: { from: Barcode, columns: { text: text } }
+        apartment_district:
+          from: fldDistrict[]
+          key: { apartment: { from: $root.$id, type: text }, district: { from: $value, type: text } }
+        apartment_photo:
+          from: Photos[]
+          key: { apartment: { value: \"root['$id']\", type: text }, id: text }
+          columns: { filename: text }
+  hooks:
+    source: { datastore: bases, base: appAbCdEfGhIjKlMn, table: Hooks, feed: { webhook: achAbCdEfGhIjKlMn }, mass_delete: 1 }
+    sink: { datastore: warehouse, tables: { hooks: { key: { record: { value: \"row['$id']\", type: text } }, columns: auto } } }
+  modified:
+    source: { datastore: fake, base: appAbCdEfGhIjKlMn, table: 'A table', feed: { last_modified: Last modified }, every: 0s }
+    sink: { datastore: warehouse, tables: { modified: {} } }
+  swept:
+    source: { datastore: fake, base: appAbCdEfGhIjKlMn, table: tbl, feed: sweep, every: 30d }
+    sink: { datastore: warehouse, tables: { swept: { columns: { a: text }, delete: { mode: soft, keep: false } } } }
+  hooked:
+    source: { datastore: fake, base: appAbCdEfGhIjKlMn, table: T, feed: webhook, mass_delete: 0.1 }
+    sink: { datastore: warehouse, tables: { hooked: { columns: { a: text } } } }
+";
 
 /// Bad tables, each with the codes of its findings in the order of the file.
 pub(super) const TABLES: &[(&[&str], &str)] = &[
@@ -155,7 +209,7 @@ pipelines: {}
 ",
     ),
     (
-        &["unknown-datastore", "wrong-datastore", "no-tables", "wrong-datastore", "bad-table-name", "wrong-datastore"],
+        &["unknown-datastore", "wrong-datastore", "no-tables", "wrong-datastore", "wrong-datastore"],
         "datastores:
   warehouse: { type: postgres, url: { env: U } }
   app: { type: dynamodb }
@@ -167,12 +221,12 @@ pipelines:
     source: { datastore: app, table: users }
     sink: { datastore: warehouse, tables: {} }
   three:
-    source: { datastore: warehouse, table: a b }
+    source: { datastore: warehouse, table: users }
     sink: { datastore: app, tables: { t: { key: { id: text } } } }
 ",
     ),
     (
-        &["two-writers", "not-in-this-release", "not-in-this-release", "two-writers"],
+        &["two-writers", "unknown-key", "not-in-this-release", "two-writers"],
         "datastores:
   w: { type: postgres, url: { env: U } }
   a: { type: dynamodb }
