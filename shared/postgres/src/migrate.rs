@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use tributary_core::column_type::{Base, ColumnType};
-use tributary_core::table::{Column, DeleteMode, Role, Table};
+use tributary_core::table::{Column, DeleteMode, Role, Table, VersionType};
 use tributary_core::{Error, Result};
 
 use crate::catalog::{self, Found, FoundColumn};
@@ -188,9 +188,12 @@ fn create(table: &Table) -> String {
 /// Rows that are there before the adoption get version −1, so that a backfill may fill them.
 fn own_columns(table: &Table) -> Vec<(&str, String)> {
     let meta = &table.meta;
-    let not_nan = format!("numeric not null default -1 check ({} <> 'NaN')", quote(&meta.version));
+    let version = match meta.version_type {
+        VersionType::Numeric => format!("numeric not null default -1 check ({} <> 'NaN')", quote(&meta.version)),
+        VersionType::Bigint => "bigint not null default -1".to_owned(),
+    };
     let mut columns = vec![
-        (meta.version.as_str(), not_nan),
+        (meta.version.as_str(), version),
         (meta.deleted.as_str(), "boolean not null default false".to_owned()),
         (meta.source_at.as_str(), "timestamptz".to_owned()),
         (meta.synced_at.as_str(), "timestamptz".to_owned()),
@@ -261,7 +264,9 @@ impl Adoption<'_> {
 
     fn own(&mut self, name: &str, wanted: &str, there: &FoundColumn) {
         let wanted = if wanted == "timestamptz" { "timestamp with time zone" } else { wanted };
-        if there.base != wanted || (wanted == "numeric" && there.ty != "numeric") {
+        // Without a modifier a numeric holds every version, also those of a source that counts in bigints.
+        let any_numeric = there.ty == "numeric" && matches!(wanted, "numeric" | "bigint");
+        if !any_numeric && (there.base != wanted || wanted == "numeric") {
             let problem = format!("column {name} is {}, and Tributary keeps {wanted} there", there.ty);
             self.refuse(problem, "name another column under `meta:` of the sink");
         } else if name == self.table.meta.version && !there.not_null {
