@@ -56,6 +56,11 @@ impl Datastores {
         self.all.into_iter().map(|(name, store)| Some((name, store?))).collect()
     }
 
+    /// The datastore that a node names, without a finding.
+    pub(super) fn peek(&self, node: &Node) -> Option<&Datastore> {
+        self.all.get(&node.as_text()?.text)?.as_ref()
+    }
+
     /// The datastore that a pipeline names. `None` after a finding, here or where the datastore stands.
     pub(super) fn find(&self, name: &Text, report: &mut Report<'_>) -> Option<&Datastore> {
         let Some(store) = self.all.get(&name.text) else {

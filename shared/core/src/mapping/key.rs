@@ -8,15 +8,15 @@ use super::report::Report;
 use crate::column_type::{Base, ColumnType};
 use crate::expr::Names;
 use crate::path::Path;
-use crate::pipeline::{Binding, From, OnError, RECORD_ID, Scope, SourceKind};
+use crate::pipeline::{Binding, Datastore, From, OnError, RECORD_ID, Scope, SequinProtocol, SourceKind};
 use crate::table::{Children, Column, Role};
 
 /// The key of a table that names none: the record's id, where the source has such a thing.
 pub(super) fn preset(scope: Option<&Scope>, common: &Common<'_>, table: &Text) -> Option<Lowered> {
-    let name = match common.source? {
-        SourceKind::SequinLegacy(_) => "upstream_id",
-        SourceKind::Airtable(_) => "record_id",
-        SourceKind::Dynamodb { .. } | SourceKind::Sequin(_) => return None,
+    let name = match common.reads? {
+        Datastore::Sequin(store) if store.protocol != SequinProtocol::Stream => "upstream_id",
+        Datastore::Airtable(_) => "record_id",
+        Datastore::Sequin(_) | Datastore::Dynamodb(_) | Datastore::Postgres(_) => return None,
     };
     let id: Path = RECORD_ID.parse().ok()?;
     let from = match scope? {

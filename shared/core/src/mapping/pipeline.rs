@@ -26,6 +26,8 @@ pub(super) struct Common<'s> {
     pub(super) meta: MetaColumns,
     /// The source; `None` when it is bad.
     pub(super) source: Option<&'s SourceKind>,
+    /// The source's datastore, also when the source is bad otherwise.
+    pub(super) reads: Option<&'s Datastore>,
 }
 
 /// Lowers all pipelines of the file; `None` when one of them is bad.
@@ -79,6 +81,7 @@ fn lower(
         delete: sink.get("delete").and_then(|node| delete::lower(node, report)),
         meta: meta(&sink, source.as_ref().map(|source| &source.kind), &fields, report),
         source: source.as_ref().map(|source| &source.kind),
+        reads: fields.get("source").and_then(|node| node.entry("datastore")).and_then(|node| stores.peek(node)),
     };
     let tables = sink.required("tables", "{ users: { key: { … }, columns: { … } } }", report)?;
     let parts = named(tables, "table", false, report);

@@ -28,19 +28,19 @@ pub(super) fn lower(
     // The datastore decides which keys there are, so it is looked up before the map is opened.
     let datastore = node.entry("datastore").and_then(|node| text_of(node, "datastore", report));
     let store = datastore.as_ref().and_then(|name| stores.find(name, report));
-    let (what, keys) = match store {
-        Some(Datastore::Dynamodb(_)) => ("a dynamodb source", dynamodb::KEYS.to_vec()),
+    let (what, keys, others): (_, _, &[&str]) = match store {
+        Some(Datastore::Dynamodb(_)) => ("a dynamodb source", dynamodb::KEYS.to_vec(), &[]),
         Some(Datastore::Sequin(store)) if store.protocol == SequinProtocol::Stream => {
-            // Keys of the other product have findings of their own.
-            ("a source of a sequin stream", [sequin::KEYS, &["collection"]].concat())
+            ("a source of a sequin stream", sequin::KEYS.to_vec(), &[sequin::COLLECTION])
         }
-        Some(Datastore::Sequin(_)) => ("a source of a legacy sequin", [sequin::LEGACY_KEYS, &["table"]].concat()),
-        Some(Datastore::Airtable(_)) => ("an airtable source", airtable::KEYS.to_vec()),
+        Some(Datastore::Sequin(_)) => ("a source of a legacy sequin", sequin::LEGACY_KEYS.to_vec(), &[sequin::TABLE]),
+        Some(Datastore::Airtable(_)) => ("an airtable source", airtable::KEYS.to_vec(), &[]),
         Some(Datastore::Postgres(_)) | None => {
-            ("a source", [dynamodb::KEYS, sequin::KEYS, sequin::LEGACY_KEYS, airtable::KEYS].concat())
+            let all = [dynamodb::KEYS, sequin::KEYS, sequin::LEGACY_KEYS, airtable::KEYS].concat();
+            ("a source", all, &[])
         }
     };
-    let fields = Fields::open(node, what, at, &keys, report)?;
+    let fields = Fields::open_beside(node, what, at, &keys, others, report)?;
     fields.required("datastore", "app", report)?;
     let (datastore, store) = (datastore?, store?);
     let every = match store {

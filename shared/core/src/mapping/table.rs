@@ -26,13 +26,19 @@ pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'
     let is_root = matches!(scope, None | Some(Scope::Root));
     let place = Place { key: false, children: is_children, root: is_root, source: common.source };
     let when = fields.get("when").map(|node| when(node, place, report));
-    let preset = if fields.get("key").is_none() { key::preset(scope.as_ref(), common, &part.name) } else { None };
-    let key = match preset {
-        Some(preset) => Some((1, vec![preset])),
-        None => fields
-            .required("key", "{ id: { from: id, type: uuid } }", report)
-            .map(|node| columns(named(node, "column", true, report), Place { key: true, ..place }, report)),
+    let key = match fields.get("key") {
+        Some(node) => Some(columns(named(node, "column", true, report), Place { key: true, ..place }, report)),
+        None => key::preset(scope.as_ref(), common, &part.name).map(|preset| (1, vec![preset])),
     };
+    // Whether it may be left out, nobody knows while the datastore is bad.
+    if key.is_none() && common.reads.is_some() {
+        let example = if is_children {
+            "{ parent: { from: $root.…, type: text }, position: { from: $index, type: integer } }"
+        } else {
+            "{ id: { from: id, type: uuid } }"
+        };
+        fields.required("key", example, report);
+    }
     if let (Some((0, _)), Some(span)) = (&key, fields.key_span("key")) {
         report.add("no-key", span, "the key has no columns", "name the columns that tell rows apart");
     }

@@ -17,6 +17,10 @@ pub(in crate::mapping) const KEYS: &[&str] =
 pub(in crate::mapping) const LEGACY_KEYS: &[&str] =
     &["datastore", "consumer", "collection", "every", "epoch", "ack_wait"];
 
+/// What tells a consumer's messages apart, in the one product and in the other.
+pub(super) const TABLE: &str = "table";
+pub(super) const COLLECTION: &str = "collection";
+
 /// The visibility timeout of both products where nobody set another.
 const ACK_WAIT: Duration = Duration::from_secs(30);
 
@@ -28,7 +32,7 @@ pub(super) fn stream(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Sou
     let consumer = consumer(fields, report);
     let message =
         "a source's `collection` belongs to `protocol: legacy`; a Sequin Stream sends rows of Postgres tables";
-    foreign(fields, "collection", message, "write `table: schema.table`", report);
+    foreign(fields, COLLECTION, message, "write `table: schema.table`", report);
     let table = fields.text("table", report).map(|table| table_name(&table, report).map(|_| table.text));
     let wanted = format!("a primary key has 1 to {MOST_KEYS} columns");
     let key = fields.get("key").map(|node| names(node, MOST_KEYS, &wanted, report));
@@ -56,7 +60,7 @@ pub(super) fn stream(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Sou
 pub(super) fn legacy(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<SourceKind> {
     let consumer = consumer(fields, report);
     let message = "a source's `table` belongs to `protocol: stream`; the former Sequin sends records of collections";
-    foreign(fields, "table", message, "write `collection: …`: its id, its name, or its upstream id (`tbl…`)", report);
+    foreign(fields, TABLE, message, "write `collection: …`: its id, its name, or its upstream id (`tbl…`)", report);
     let collection = match fields.get("table") {
         None => fields.required_text("collection", "tblrZN6sFVhMD0P07", report),
         Some(_) => fields.text("collection", report),
