@@ -145,7 +145,8 @@ impl<'t> Reader<'t> {
         let text = self.text;
         let start = self.at + 1;
         let bytes = text.as_bytes();
-        let stop = |from: usize| bytes[from..].iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).map(|n| from + n);
+        let stop =
+            |from: usize| bytes[from..].iter().position(|b| matches!(b, b'"' | b'\\' | 0..0x20)).map(|n| from + n);
         let mut end = stop(start).ok_or_else(|| self.wrong("a string has no end"))?;
         if bytes[end] == b'"' {
             self.at = end + 1;
@@ -219,7 +220,10 @@ mod tests {
     #[test]
     fn numbers_keep_their_digits_and_escapes_are_read() {
         let check = |text: &str, expect: &str| assert_eq!(json_text(&read(text).unwrap()).unwrap(), expect, "{text}");
-        check(" [ 12345678901234567890.10 , -1e2,0.0 ,9007199254740993] ", "[12345678901234567890.1,-100,0,9007199254740993]");
+        check(
+            " [ 12345678901234567890.10 , -1e2,0.0 ,9007199254740993] ",
+            "[12345678901234567890.1,-100,0,9007199254740993]",
+        );
         check(r#"{"a":{"b":[]},"a":null,"":true}"#, r#"{"a":null,"":true}"#);
         check(r#""\u00e4\ud83d\ude00\ud83dx\ude00\/\b""#, "\"ä😀\u{fffd}x\u{fffd}/\\u0008\"");
         check(r#""\ud83d\u0041""#, "\"\u{fffd}A\"");
@@ -230,8 +234,29 @@ mod tests {
     fn what_is_no_json_is_refused_and_not_quoted() {
         let deep = "[".repeat(101);
         for bad in [
-            "", "nul", "tru", "{", "[", "[1", "[1,]", "{\"hunter2\"}", "{\"a\":}", "{\"a\":1,}", "{1:2}", "1 2", "-", "1.2.3",
-            "\"hunter2", "\"\\x\"", "\"\\u12\"", "\"\\u12é4\"", "\"\\", "\"\n\"", "1e999999", "é", &deep,
+            "",
+            "nul",
+            "tru",
+            "{",
+            "[",
+            "[1",
+            "[1,]",
+            "{\"hunter2\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:2}",
+            "1 2",
+            "-",
+            "1.2.3",
+            "\"hunter2",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12é4\"",
+            "\"\\",
+            "\"\n\"",
+            "1e999999",
+            "é",
+            &deep,
         ] {
             let error = read(bad).unwrap_err();
             assert!(!error.chain().contains("hunter2"), "{error}");

@@ -11,3 +11,5 @@ pub mod dynamodb;
 pub mod http;
 #[cfg(feature = "http")]
 pub mod json;
+#[cfg(feature = "sequin")]
+pub mod sequin;
