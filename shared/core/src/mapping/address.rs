@@ -18,7 +18,7 @@ pub(super) fn base_url(text: &Text, example: &str, report: &mut Report<'_>) -> O
         None => (String::new(), ""),
     };
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
-    if authority.contains('@') {
+    if text.text.contains('@') {
         report.hide(span.clone());
         let message = "a user or password stands in the address, where everybody reads it";
         report.add("literal-secret", span, message, "remove all up to the `@`; `token` says who we are");
@@ -30,8 +30,10 @@ pub(super) fn base_url(text: &Text, example: &str, report: &mut Report<'_>) -> O
     };
     let address = format!("{scheme}://{authority}");
     if !matches!(tail, "" | "/") {
-        // What follows a question mark may be a key.
-        report.hide(span.clone());
+        if tail.contains(['?', '#']) {
+            // It may be a key.
+            report.hide(span.clone());
+        }
         let message = "the address of a server has no path, and nothing after it";
         report.add("bad-address", span, message, format!("write `base_url: {address}`"));
         return None;
@@ -125,7 +127,8 @@ mod tests {
             ("http://[::ffff:127.0.0.1]", "clear-token"),
             ("https://user:pass@example.org", "literal-secret"),
             ("http://localhost@example.org", "literal-secret"),
-            ("http://localhost\\@example.org", "bad-address"),
+            ("http://localhost\\@example.org", "literal-secret"),
+            ("https:/user:pass@example.org", "literal-secret"),
             ("https://example.org/v1", "bad-address"),
             ("https://example.org?key=1", "bad-address"),
             ("https://example.org#a", "bad-address"),

@@ -113,6 +113,10 @@ fn meta(sink: &Fields<'_>, source: Option<&SourceKind>, pipeline: &Fields<'_>, r
     let fields = sink.get("meta").and_then(|node| Fields::open(node, "meta", at, META_KEYS, report));
     if let Some(fields) = &fields {
         names(&mut meta, fields, report);
+        if let (Some(span), Some(_), None) = (fields.key_span("versions"), source, &meta.versions) {
+            let message = "this source sends whole items, whose columns need no versions of their own";
+            report.add("conflict", span, message, "remove `versions`");
+        }
         if let Some(ty) = fields.choice("version_type", &["numeric", "bigint"], report) {
             meta.version_type = if ty == "bigint" { VersionType::Bigint } else { VersionType::Numeric };
         }

@@ -202,6 +202,18 @@ fn policy(fields: &Fields<'_>, common: &Common<'_>, children: bool, report: &mut
         report.add("bad-child-delete", span, message, "write `delete: hard` or `delete: soft` at this table");
         return None;
     }
+    if !children && policy.policy.mode == DeleteMode::Hard && common.source.is_some_and(SourceKind::sends_parts) {
+        let message =
+            "a row that is gone keeps no version per column, which a source that may send parts of items needs";
+        let hint = match common.source {
+            Some(SourceKind::Sequin(_)) => {
+                "write `delete: soft`, or give the source table `replica identity full` and say so at the source"
+            }
+            _ => "write `delete: soft`",
+        };
+        report.add("hard-delete-of-parts", policy.span, message, hint);
+        return None;
+    }
     Some(policy)
 }
 

@@ -29,7 +29,7 @@ fn airtable(mapping: &Mapping, name: &str) -> AirtableSource {
 
 #[test]
 fn every_way_to_reach_what_is_polled_is_in_the_model() {
-    let mapping = good(samples::POLLED);
+    let mapping = good(samples::polled::GOOD);
     let store = |name: &str| match &mapping.datastores[name] {
         Datastore::Sequin(store) => (store.base_url.clone(), store.token.clone(), Some(store.protocol.clone())),
         Datastore::Airtable(store) => (store.base_url.clone(), store.token.clone(), None),
@@ -56,7 +56,7 @@ fn every_way_to_reach_what_is_polled_is_in_the_model() {
 
 #[test]
 fn everything_that_a_polled_source_may_say_is_in_the_model_and_the_rest_has_its_default() {
-    let mapping = good(samples::POLLED);
+    let mapping = good(samples::polled::GOOD);
     let orders = sequin(&mapping, "orders");
     assert_eq!((orders.consumer.as_str(), orders.table.as_deref()), ("orders-sink", Some("public.orders")));
     assert_eq!((orders.key, orders.epoch, orders.whole), (None, 2, true));
@@ -99,7 +99,7 @@ fn everything_that_a_polled_source_may_say_is_in_the_model_and_the_rest_has_its_
 
 #[test]
 fn tables_of_records_have_a_key_and_a_version_of_their_own() {
-    let mapping = good(samples::POLLED);
+    let mapping = good(samples::polled::GOOD);
     let shown = |pipeline: &str, table: usize| {
         let table = &mapping.pipeline(pipeline).unwrap().tables[table];
         let key: Vec<String> = table.key.iter().map(|column| format!("{} {}", column.name, column.ty)).collect();
@@ -120,9 +120,9 @@ fn tables_of_records_have_a_key_and_a_version_of_their_own() {
     ] {
         assert_eq!(shown(pipeline, table), (key.to_owned(), meta.to_owned()), "{pipeline} {table}");
     }
-    let named = samples::POLLED.replace("{ version_type: numeric }", "{ version_type: numeric, version: idx }");
+    let named = samples::polled::GOOD.replace("{ version_type: numeric }", "{ version_type: numeric, version: idx }");
     assert_eq!(good(&named).pipeline("appointments").unwrap().tables[0].meta.version, "idx");
-    let small = samples::POLLED.replace("epoch: 1, ", "").replace("version_type: numeric", "version: idx");
+    let small = samples::polled::GOOD.replace("epoch: 1, ", "").replace("version_type: numeric", "version: idx");
     let small = good(&small);
     let meta = &small.pipeline("appointments").unwrap().tables[0].meta;
     assert_eq!((meta.version.as_str(), meta.version_type), ("idx", VersionType::Bigint));
@@ -130,7 +130,7 @@ fn tables_of_records_have_a_key_and_a_version_of_their_own() {
 
 #[test]
 fn all_other_fields_become_columns_only_where_the_mapping_says_so() {
-    let mapping = good(samples::POLLED);
+    let mapping = good(samples::polled::GOOD);
     let auto: Vec<(String, usize)> = mapping
         .pipelines
         .iter()
@@ -153,7 +153,7 @@ fn routed(pipeline: &Pipeline, body: Body) -> Vec<Change> {
 
 #[test]
 fn a_records_own_id_is_no_field_named_id_and_a_delete_finds_every_row_by_it() {
-    let mapping = good(samples::POLLED);
+    let mapping = good(samples::polled::GOOD);
     let pipeline = mapping.pipeline("apartments").unwrap();
     let photo = |id: &str| Value::from([("id", Value::text(id)), ("filename", Value::text("a.jpg"))]);
     let item = Value::from([
