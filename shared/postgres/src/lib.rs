@@ -11,6 +11,7 @@ pub mod connect;
 mod dead_letter;
 mod encode;
 mod flush;
+mod fold;
 mod migrate;
 mod operate;
 mod preview;

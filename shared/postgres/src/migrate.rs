@@ -164,6 +164,14 @@ pub(crate) fn plan(tables: &[Table], found: &[Option<Found>], own_tables: bool) 
         plan.steps.push(Step { sql: OWN_TABLES.to_owned(), why: "the tables of schema tributary are missing".into() });
     }
     for (table, found) in tables.iter().zip(found) {
+        if table.takes_parts() && table.uses_ledger() {
+            plan.refusals.push(Refusal {
+                table: table.qualified_name(),
+                problem: "its source may send parts of items, and a row that is gone keeps no version per column"
+                    .into(),
+                remedy: "write `delete: soft`, or let the source send whole items".into(),
+            });
+        }
         match found {
             None => plan
                 .steps
@@ -198,7 +206,8 @@ fn own_columns(table: &Table) -> Vec<(&str, String)> {
         (meta.source_at.as_str(), "timestamptz".to_owned()),
         (meta.synced_at.as_str(), "timestamptz".to_owned()),
     ];
-    columns.extend(meta.errors.as_deref().map(|name| (name, "jsonb".to_owned())));
+    let json = [meta.errors.as_deref(), meta.versions.as_deref()];
+    columns.extend(json.into_iter().flatten().map(|name| (name, "jsonb".to_owned())));
     columns
 }
 
@@ -253,7 +262,21 @@ impl Adoption<'_> {
         }
         let is_key = self.table.key.iter().any(|key| key.name == *name);
         let tombstones = matches!(self.table.delete.mode, DeleteMode::Soft { .. }) && self.table.children.is_none();
-        let filled = is_key || column.role == Role::DeletedFlag || column.default.is_some() || there.default.is_some();
+        let flag = column.role == Role::DeletedFlag;
+        let filled = is_key || flag || column.default.is_some() || there.default.is_some();
+        if there.not_null && !filled && self.table.takes_parts() {
+            let t = relation(self.table);
+            self.refuse(
+                format!("column {name} is not null, and a part of an item that doesn't tell its value could not be stored, \
+                     not even for a row that has one: the database checks it first"),
+                format!(
+                    "`alter table {t} alter column {} drop not null`, give it a `default:` in the mapping, or let the source \
+                     send whole items",
+                    quote(name)
+                ),
+            );
+            return;
+        }
         if there.not_null && !filled && tombstones {
             self.refuse(
                 format!("column {name} is not null, and the tombstone of a row that was never seen has no value for it"),
