@@ -123,6 +123,7 @@ mod tests {
             ("http://0x08080808", "clear-token"),
             ("http://127.0.0.1.example.org", "clear-token"),
             ("http://localhost.example.org", "clear-token"),
+            ("http://evil.notlocalhost", "clear-token"),
             ("http://[2001:db8::1]", "clear-token"),
             ("http://[::ffff:127.0.0.1]", "clear-token"),
             ("https://user:pass@example.org", "literal-secret"),

@@ -27,7 +27,7 @@ pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'
     let place = Place { key: false, children: is_children, root: is_root, source: common.source };
     let when = fields.get("when").map(|node| when(node, place, report));
     let key = match fields.get("key") {
-        Some(node) => Some(columns(named(node, "column", true, report), Place { key: true, ..place }, report)),
+        Some(node) => Some(columns(&named(node, "column", true, report), Place { key: true, ..place }, report)),
         None => key::preset(scope.as_ref(), common, &part.name).map(|preset| (1, vec![preset])),
     };
     // Whether it may be left out, nobody knows while the datastore is bad.
@@ -136,7 +136,7 @@ fn when(node: &Node, place: Place<'_>, report: &mut Report<'_>) -> Option<crate:
 }
 
 /// How many columns stand there, and those that are good.
-fn columns(parts: Vec<Named<'_>>, place: Place<'_>, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
+fn columns(parts: &[Named<'_>], place: Place<'_>, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
     let good = parts.iter().filter_map(|part| column::lower(part, place, report)).collect();
     (parts.len(), good)
 }
@@ -160,9 +160,9 @@ fn mapped(node: &Node, place: Place<'_>, report: &mut Report<'_>) -> Mapped {
     }
     let (others, named): (Vec<_>, Vec<_>) =
         named(node, "column", true, report).into_iter().partition(|part| part.name.text == "*");
-    let (count, good) = columns(named, place, report);
+    let (count, good) = columns(&named, place, report);
     let Some(others) = others.first() else { return Mapped { count, good, auto: false } };
-    if !others.body.as_text().is_some_and(|text| text.text == "auto") {
+    if others.body.as_text().is_none_or(|text| text.text != "auto") {
         let message = "`*` is all fields that no column names, which take their types from the source";
         report.add("bad-auto", others.name.span.clone(), message, "write `\"*\": auto`");
         return Mapped { count, good, auto: false };

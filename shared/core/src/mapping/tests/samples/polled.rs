@@ -255,6 +255,7 @@ pipelines:
             "no-element-key",
             "key-not-carried",
             "duplicate-column",
+            "bad-path",
             "bad-auto",
         ],
         "datastores:
@@ -279,6 +280,7 @@ pipelines:
         elements: { from: 'L[]', key: { id: { from: $root.$id, type: text } }, columns: { id_again: text } }
         program: { key: { id: { value: 'row.name', type: text } } }
         preset: { columns: { record_id: text } }
+        nested: { from: Barcode, columns: { a: { from: $id, type: text } } }
         list: { from: 'L[]', key: { id: { from: $root.$id, type: text }, v: { from: $value, type: text } }, columns: { '*': auto } }
 ",
     ),
