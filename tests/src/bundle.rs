@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,28 +35,28 @@ impl Bundle {
     /// Deploys the template as `stack`, with `mapping` as the text of `tributary.yaml` and parameters in place of the
     /// defaults. Panics when that fails.
     pub async fn deploy(stack: &str, mapping: &str, parameters: &[(&str, &str)]) -> Self {
-        let bundle = Bundle::prepared(stack, mapping).await;
+        let bundle = Bundle::prepared(stack, mapping, true).await;
         bundle.redeploy(parameters).await;
         bundle
     }
 
-    /// As [`Bundle::deploy`], for a deployment that is expected to be refused: what the SAM CLI said.
+    /// As [`Bundle::deploy`], for a deployment that is expected to be refused: what the SAM CLI said, in one line.
     pub async fn refused(stack: &str, mapping: &str, parameters: &[(&str, &str)]) -> String {
-        let bundle = Bundle::prepared(stack, mapping).await;
+        let bundle = Bundle::prepared(stack, mapping, false).await;
         let output = bundle.sam(parameters).await;
         assert!(!output.status.success(), "it is deployed: {}", said(&output));
-        said(&output)
+        said(&output).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    async fn prepared(stack: &str, mapping: &str) -> Self {
+    /// With `runnable`, the functions are the real ones. Else nothing that could run lies in their place.
+    async fn prepared(stack: &str, mapping: &str, runnable: bool) -> Self {
         let aws = Aws::with_functions().await;
         let place = aws.make_directory(stack);
         fs::write(place.join("tributary.yaml"), mapping).expect("write the mapping");
-        let stack = stack.to_owned();
-        let bundle = Bundle { aws, stack, place };
+        let bundle = Bundle { aws, stack: stack.to_owned(), place };
         aws.create_bucket(&bundle.bucket()).await;
-        let built = bundle.build();
-        tokio::task::spawn_blocking(built).await.expect("build what the template names");
+        let place = bundle.place.clone();
+        tokio::task::spawn_blocking(move || build(&place, runnable)).await.expect("build what the template names");
         bundle
     }
 
@@ -65,22 +65,11 @@ impl Bundle {
         let output = self.sam(parameters).await;
         assert!(output.status.success(), "sam deploy: {}", said(&output));
         self.unpack_layer().await;
-    }
-
-    /// What `sam build` does: artifacts, and a template that names them.
-    fn build(&self) -> impl FnOnce() + Send + 'static {
-        let place = self.place.clone();
-        move || {
-            let template = fs::read_to_string(template_file()).expect("read the template");
-            let (changed, functions) = with_artifacts(&template, &place);
-            fs::write(place.join("template.yaml"), changed).expect("write the template");
-            for function in functions {
-                let folder = place.join("functions").join(&function);
-                fs::create_dir_all(&folder).expect("make a directory");
-                let bootstrap = folder.join("bootstrap");
-                fs::copy(built(&function), &bootstrap).expect("copy a function");
-                // As the profiles that are deployed do; of 59 MB it leaves 32. A machine without it has slower tests.
-                let _ = std::process::Command::new("strip").arg(&bootstrap).output();
+        // Numbers of an update stay text in the emulator, which then cannot count with them.
+        for mapping in self.mappings_of("").await {
+            let size = mapping["BatchSize"].as_str().and_then(|text| text.parse::<u64>().ok());
+            if let (Some(size), Some(uuid)) = (size, mapping["UUID"].as_str()) {
+                self.change_event_source_mapping(uuid, &json!({ "BatchSize": size })).await;
             }
         }
     }
@@ -179,7 +168,11 @@ impl Bundle {
 
     /// What event source mappings a function has.
     pub async fn event_source_mappings(&self, function: &str) -> Vec<Value> {
-        let path = format!("/2015-03-31/event-source-mappings?FunctionName={}", self.function_name(function));
+        self.mappings_of(&format!("?FunctionName={}", self.function_name(function))).await
+    }
+
+    async fn mappings_of(&self, query: &str) -> Vec<Value> {
+        let path = format!("/2015-03-31/event-source-mappings{query}");
         let answer = self.aws.request("lambda", "GET", &path, &[], "").await.json();
         answer["EventSourceMappings"].as_array().expect("a list").clone()
     }
@@ -220,6 +213,25 @@ impl Bundle {
         let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
         let body = |message: &Value| serde_json::from_str(message["Body"].as_str()?).ok();
         messages.iter().map(|message| body(message).expect("a body of JSON")).collect()
+    }
+}
+
+/// What `sam build` does: artifacts at `place`, and a template that names them.
+fn build(place: &Path, runnable: bool) {
+    let template = fs::read_to_string(template_file()).expect("read the template");
+    let (changed, functions) = with_artifacts(&template, place);
+    fs::write(place.join("template.yaml"), changed).expect("write the template");
+    for function in functions {
+        let folder = place.join("functions").join(&function);
+        fs::create_dir_all(&folder).expect("make a directory");
+        let bootstrap = folder.join("bootstrap");
+        if !runnable {
+            fs::write(bootstrap, "nobody starts it").expect("write a file");
+            continue;
+        }
+        fs::copy(built(&function), &bootstrap).expect("copy a function");
+        // As what is deployed is stripped; of 59 MB it leaves 32. A machine without the program has slower tests.
+        let _ = Command::new("strip").arg(&bootstrap).output();
     }
 }
 

@@ -173,6 +173,26 @@ async fn migrate_as(url: &str, mapping: &str) {
     Postgres::new(target, tables, false).migrate().await.unwrap();
 }
 
+/// A mapping of a DynamoDB table of this name to the table `thing`, for a stack of that name.
+pub(crate) fn one_table(name: &str) -> String {
+    format!(
+        "
+datastores:
+  warehouse: {{ type: postgres, secret: {name}/warehouse, tls: off }}
+  app: {{ type: dynamodb }}
+pipelines:
+  things:
+    source: {{ datastore: app, table: {name}, key: id }}
+    sink:
+      datastore: warehouse
+      tables:
+        thing:
+          key: {{ id: text }}
+          columns: {{ name: text }}
+"
+    )
+}
+
 fn read(text: &str) -> Mapping {
     let checked = tributary_core::mapping::load("tributary.yaml", text);
     let findings: Vec<String> = checked.findings.iter().map(|finding| finding.render(text)).collect();
@@ -226,4 +246,21 @@ pub(crate) async fn put(aws: &Aws, table: &str, item: Item) {
 pub(crate) async fn delete(aws: &Aws, table: &str, id: &str) {
     let key = AttributeValue::S(id.to_owned());
     aws.dynamodb().await.delete_item().table_name(table).key("id", key).send().await.unwrap();
+}
+
+/// All records of a stream, in the form that Lambda hands on.
+pub(crate) async fn records_of(aws: &Aws, stream: &str) -> Vec<Value> {
+    let call = async |operation: &str, body: Value| {
+        aws.call("dynamodb", &format!("DynamoDBStreams_20120810.{operation}"), &body).await
+    };
+    let described = call("DescribeStream", json!({ "StreamArn": stream })).await;
+    let shard = &described["StreamDescription"]["Shards"][0]["ShardId"];
+    let from = json!({ "StreamArn": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON" });
+    let iterator = call("GetShardIterator", from).await;
+    let page = call("GetRecords", json!({ "ShardIterator": iterator["ShardIterator"] })).await;
+    let mut records = page["Records"].as_array().unwrap().clone();
+    for record in &mut records {
+        record["eventSourceARN"] = stream.into();
+    }
+    records
 }

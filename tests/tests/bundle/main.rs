@@ -8,6 +8,8 @@ mod backfill;
 mod described;
 mod fixture;
 mod flow;
+mod given_up;
+mod outage;
 mod poison;
 mod rotation;
 mod watch;
