@@ -86,6 +86,19 @@ pub(in crate::mapping::tests) const BAD: &[(&[&str], &str)] = &[
 pipelines: {}
 ",
     ),
+    (&["yaml"], "datastores:\n  b: { type: airtable, token: hunter2: x }\n"),
+    // While a datastore is bad, nobody knows whether a table of its source needs a key.
+    (
+        &["literal-secret"],
+        "datastores:
+  w: { type: postgres, url: { env: U } }
+  b: { type: airtable, token: hunter2 }
+pipelines:
+  a:
+    source: { datastore: b, base: appAbCdEfGhIjKlMn, table: T }
+    sink: { datastore: w, tables: { a: { columns: auto } } }
+",
+    ),
     // Sources of a Sequin.
     (
         &[
