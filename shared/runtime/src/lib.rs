@@ -21,6 +21,8 @@ pub mod lease;
 pub mod metrics;
 pub mod replay;
 pub mod secrets;
+#[cfg(feature = "sequin")]
+pub mod sequin_poll;
 pub mod settings;
 pub mod sinks;
 #[cfg(feature = "dynamodb")]

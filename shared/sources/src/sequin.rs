@@ -12,3 +12,12 @@ pub mod consumer;
 pub mod infer;
 pub mod message;
 pub mod record;
+
+use tributary_core::event::Origin;
+
+/// How the position of a message begins that no pipeline takes.
+pub const UNCLAIMED: &str = "unclaimed/";
+
+fn unclaimed(origin: Origin) -> Origin {
+    Origin { position: format!("{UNCLAIMED}{}", origin.position).into(), ..origin }
+}

@@ -164,7 +164,7 @@ impl Message {
             Some(table) => Error::data(format!("no pipeline reads the table {table} from this consumer")),
             None => no_metadata(),
         };
-        Undecodable { origin: self.origin(0), error }
+        Undecodable { origin: super::unclaimed(self.origin(0)), error }
     }
 
     /// The event that it is to a pipeline with this source.

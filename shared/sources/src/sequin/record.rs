@@ -160,7 +160,7 @@ impl Record {
             "" => Error::data("the record doesn't say its `collection_id`"),
             collection => Error::data(format!("no pipeline reads the collection {collection} from this consumer")),
         };
-        Undecodable { origin: self.origin(0), error }
+        Undecodable { origin: super::unclaimed(self.origin(0)), error }
     }
 
     /// The names of its fields; none when it has no data.
