@@ -50,10 +50,10 @@ impl Credentials for Target {
 /// A Postgres database that takes batches. It keeps one connection.
 pub struct Postgres<C> {
     credentials: C,
-    tables: Vec<Table>,
+    pub(crate) tables: Vec<Table>,
     auto_migrate: bool,
-    session: Option<Session>,
-    writers: Writers,
+    pub(crate) session: Option<Session>,
+    pub(crate) writers: Writers,
     /// Whether the next batch may have been applied already.
     suspect: bool,
 }
