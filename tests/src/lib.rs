@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod airtable;
 mod aws;
 mod bundle;
 mod database;
