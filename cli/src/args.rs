@@ -64,6 +64,13 @@ pub(crate) enum Command {
     /// in odd pieces. Where the sink's URL is a variable that is not set, a Postgres is started for the time of the
     /// command. Exit code 1 if records were given up.
     ReplayStream(ReplayStream),
+    /// Apply the batches that an event source mapping has given up.
+    ///
+    /// Its on-failure destination has them: a bucket whole, a queue only with where they stand in the stream, from which
+    /// they are read again as long as it has them, 24 hours. They go through the function's handler, here; what was
+    /// applied before, or is older than the row, changes nothing. A message is deleted when its rows are committed, an
+    /// object or a file stays. Exit code 1 if a batch is left over or has lost records.
+    Redrive(Redrive),
     /// Show how far each pipeline is, what became of its changes, and who runs it.
     Status,
     /// Look at what could not be applied, try it again, or give it up.
@@ -148,6 +155,41 @@ pub(crate) struct Origin {
     /// The current stream of this table, which a pipeline of the mapping reads.
     #[arg(long, value_name = "TABLE")]
     pub(crate) stream: Option<String>,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct Redrive {
+    #[command(flatten)]
+    pub(crate) from: OnFailure,
+    /// Only the objects whose keys begin so.
+    #[arg(long, value_name = "PREFIX", default_value = "aws/lambda/", conflicts_with_all = ["files", "queue"])]
+    pub(crate) prefix: String,
+    /// List them and what the stream still has of them; apply and delete nothing. A queue counts it as a receipt.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Delete an object when its rows are committed.
+    #[arg(long, conflicts_with_all = ["files", "queue", "dry_run"])]
+    pub(crate) delete: bool,
+    /// Delete batches of which the stream has lost records too, once what it still has is committed. Repair the pipelines.
+    #[arg(long, conflicts_with_all = ["files", "dry_run"])]
+    pub(crate) forget_lost: bool,
+    /// The endpoint of a local AWS; the environment's by default.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+}
+
+#[derive(Clone, Debug, Arguments)]
+#[group(required = true, multiple = false)]
+pub(crate) struct OnFailure {
+    /// Files with what a bucket or a queue got, one after another; `-` is standard input.
+    #[arg(id = "files", long = "file", value_name = "FILE", num_args = 1..)]
+    pub(crate) files: Vec<PathBuf>,
+    /// The S3 bucket.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bucket: Option<String>,
+    /// The URL of the SQS queue.
+    #[arg(long, value_name = "URL")]
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -94,6 +94,12 @@ impl Handler {
         Box::pin(handler.backfill(request, budget, report)).await
     }
 
+    /// The mapping.
+    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
+        let Handler::DynamodbStream(handler) = self;
+        handler.mapping()
+    }
+
     /// Waits for what is still being written.
     pub(crate) async fn settle(&mut self) {
         let Handler::DynamodbStream(handler) = self;

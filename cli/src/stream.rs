@@ -1,12 +1,14 @@
 //! A DynamoDB stream, read whole as an event source mapping would read it: all shards, each from its oldest record on.
 
+pub(crate) mod range;
+
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodbstreams::types::{AttributeValue, Record, ShardIteratorType};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
-use tributary_core::pipeline::DynamodbStore;
+use tributary_core::pipeline::{Datastore, DynamodbStore, Mapping, Pipeline, SourceKind};
 use tributary_core::{Error, Kind};
 use tributary_runtime::aws;
 use tributary_runtime::stream_driver::{self, Shard};
@@ -42,6 +44,30 @@ pub(crate) async fn read(store: &DynamodbStore, arn: &StreamArn) -> Result<Vec<S
             return Ok(shards);
         }
     }
+}
+
+/// The pipelines that read a stream, with the datastore that it is in.
+///
+/// # Errors
+/// `Config` when there is none.
+pub(crate) fn readers<'m>(
+    mapping: &'m Mapping,
+    arn: &StreamArn,
+) -> Result<Vec<(&'m Pipeline, &'m DynamodbStore)>, Error> {
+    let store = |pipeline: &Pipeline| match mapping.datastores.get(&pipeline.source.datastore) {
+        Some(Datastore::Dynamodb(store)) if store.region.as_deref().is_none_or(|own| own == arn.region()) => {
+            Some(store)
+        }
+        _ => None,
+    };
+    let reads = |kind: &SourceKind| matches!(kind, SourceKind::Dynamodb { table, .. } if table == arn.table());
+    let own = mapping.pipelines.iter().filter(|pipeline| reads(&pipeline.source.kind));
+    let readers: Vec<_> = own.filter_map(|pipeline| Some((pipeline, store(pipeline)?))).collect();
+    if readers.is_empty() {
+        return Err(Error::config(format!("no pipeline reads the stream {arn}"))
+            .with_hint(format!("add a pipeline with `table: {}` to the mapping", arn.table())));
+    }
+    Ok(readers)
 }
 
 async fn client(store: &DynamodbStore) -> Client {

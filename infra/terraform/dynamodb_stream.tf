@@ -6,6 +6,8 @@ locals {
   dynamodb_stream_zip  = "${var.package_folder}/dynamodb-stream.zip"
   # Keyed by what tells them apart, so that one that goes leaves the others alone.
   streams = var.dynamodb_stream ? toset(var.stream_arns) : toset([])
+  # Where what is given up goes.
+  on_failure = var.on_failure_bucket == null ? var.on_failure_queue_arn : "arn:${local.partition}:s3:::${var.on_failure_bucket}"
 }
 
 resource "aws_lambda_function" "dynamodb_stream" {
@@ -77,10 +79,10 @@ resource "aws_lambda_event_source_mapping" "dynamodb_stream" {
   }
 
   dynamic "destination_config" {
-    for_each = var.on_failure_bucket == null ? [] : [var.on_failure_bucket]
+    for_each = local.on_failure == null ? [] : [local.on_failure]
     content {
       on_failure {
-        destination_arn = "arn:${local.partition}:s3:::${destination_config.value}"
+        destination_arn = destination_config.value
       }
     }
   }

@@ -50,14 +50,33 @@ resource "aws_cloudwatch_metric_alarm" "dynamodb_stream" {
   ok_actions          = local.topics
 }
 
-# The only thing that is lost: what the event source mapping gave up on, or what outlived the stream's 24 hours.
+# What the event source mapping gave up and nobody keeps. What outlives the stream's 24 hours is not counted: that is the
+# age's alarm.
 resource "aws_cloudwatch_metric_alarm" "dynamodb_stream_dropped" {
   for_each = local.streams
 
   alarm_name          = "${local.dynamodb_stream_name}-dropped-${split("/", each.value)[1]}"
-  alarm_description   = "Records of the DynamoDB table ${split("/", each.value)[1]} were dropped unread. Look in the on-failure bucket, then repair with `tributary backfill --repair`."
+  alarm_description   = "Records of the DynamoDB table ${split("/", each.value)[1]} were given up, and nobody keeps them. Repair with `tributary backfill --repair`."
   namespace           = "AWS/Lambda"
   metric_name         = "DroppedEventCount"
+  dimensions          = { EventSourceMappingUUID = aws_lambda_event_source_mapping.dynamodb_stream[each.value].uuid }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  threshold           = 1
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.topics
+  ok_actions          = local.topics
+}
+
+resource "aws_cloudwatch_metric_alarm" "dynamodb_stream_given_up" {
+  for_each = local.on_failure == null ? toset([]) : local.streams
+
+  alarm_name          = "${local.dynamodb_stream_name}-given-up-${split("/", each.value)[1]}"
+  alarm_description   = "Records of the DynamoDB table ${split("/", each.value)[1]} were given up; the on-failure destination has them. Mend the cause, then `tributary redrive`, with a queue within 24 hours."
+  namespace           = "AWS/Lambda"
+  metric_name         = "OnFailureDestinationDeliveredEventCount"
   dimensions          = { EventSourceMappingUUID = aws_lambda_event_source_mapping.dynamodb_stream[each.value].uuid }
   statistic           = "Sum"
   period              = 300

@@ -67,6 +67,12 @@ locals {
       { Sid = "OnFailure", Effect = "Allow", Action = ["s3:PutObject"], Resource = ["arn:${local.partition}:s3:::${bucket}/*"] },
       { Sid = "OnFailureBucket", Effect = "Allow", Action = ["s3:ListBucket"], Resource = ["arn:${local.partition}:s3:::${bucket}"] },
     ] if bucket != null]),
+    [for queue in [var.on_failure_queue_arn] : {
+      Sid      = "OnFailureQueue"
+      Effect   = "Allow"
+      Action   = ["sqs:SendMessage"]
+      Resource = [queue]
+    } if queue != null],
     flatten([for inside in [local.in_vpc] : [
       {
         Sid    = "Network"

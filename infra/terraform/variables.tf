@@ -138,13 +138,30 @@ variable "stream_record_age" {
 }
 
 variable "on_failure_bucket" {
-  description = "The S3 bucket that gets, whole, the batches that are given up. Needed with finite attempts or age."
+  description = "The S3 bucket that gets, whole, the batches that are given up. It or the queue is needed with finite attempts or age."
   type        = string
   default     = null
 
   validation {
-    condition     = var.on_failure_bucket != null || (var.stream_retry_attempts == -1 && var.stream_record_age == -1)
-    error_message = "With finite stream_retry_attempts or stream_record_age, batches can be given up. Name an on_failure_bucket for them."
+    condition = (
+      var.on_failure_bucket != null || var.on_failure_queue_arn != null || (var.stream_retry_attempts == -1 && var.stream_record_age == -1)
+    )
+    error_message = "With finite stream_retry_attempts or stream_record_age, batches can be given up. Name an on_failure_bucket for them, or an on_failure_queue_arn."
+  }
+  validation {
+    condition     = var.on_failure_queue_arn == null || var.on_failure_bucket == null
+    error_message = "What is given up goes to one place: on_failure_bucket or on_failure_queue_arn."
+  }
+}
+
+variable "on_failure_queue_arn" {
+  description = "In place of the bucket, the SQS queue that gets where in the stream they stand, for 24 hours."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.on_failure_queue_arn == null ? true : can(regex("^arn:[a-z-]+:sqs:[^:]+:[0-9]+:[^:]+$", var.on_failure_queue_arn))
+    error_message = "A queue's ARN is arn:aws:sqs:REGION:ACCOUNT:NAME."
   }
 }
 

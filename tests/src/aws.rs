@@ -1,13 +1,15 @@
-//! An AWS on this machine: DynamoDB with its streams, STS and Secrets Manager, by the emulator ministack.
+//! An AWS on this machine by the emulator ministack: DynamoDB with its streams, STS, Secrets Manager, S3 and SQS, and with
+//! Lambda and what a deployment needs if wanted ([`Aws::with_functions`]).
 //!
 //! It is a Python program. Its packages are installed once, into `target/aws`, and need Python 3.10 with pip or venv.
 //! What it doesn't do as AWS does: a page of a scan costs one read capacity unit whatever its size, a stream has one
-//! shard, `ItemCount` is exact, and nobody is refused.
+//! shard, `ItemCount` is exact, and nobody is refused. Of Lambda, see `tests/README.md`.
+
+mod call;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, fs};
@@ -20,29 +22,31 @@ use aws_sdk_dynamodb::types::{
 use tributary_core::pipeline::DynamodbStore;
 use tributary_local::Server;
 
+use crate::python::{Python, pip, run, target};
+
+pub use call::Answer;
+
 const REQUIREMENTS: &str = include_str!("../aws/requirements.txt");
 
 /// Its services; each costs memory and time at the start.
-const SERVICES: &str = "dynamodb,dynamodbstreams,sts,secretsmanager";
+const SERVICES: &str = "dynamodb,dynamodbstreams,sts,secretsmanager,s3,sqs";
 
-/// Somebody else may take the free port before the emulator does.
-const PORTS_TO_TRY: u32 = 5;
+/// With those of a deployment by CloudFormation, and of all that a template of ours has in it.
+const SERVICES_OF_FUNCTIONS: &str = "dynamodb,dynamodbstreams,sts,secretsmanager,s3,sqs,lambda,iam,sns,events,scheduler,\
+                                     logs,monitoring,cloudformation,apigateway,kms,ssm,ec2";
 
-/// Prints the version and the real path of an interpreter: what is found in PATH may be a wrapper that needs more of the
-/// environment than the emulator gets.
-const WHICH_PYTHON: &str = "import sys; print(*sys.version_info[:2], sys.executable, sep=chr(10))";
+/// Somebody else may take the free port before who wants it does.
+pub(crate) const PORTS_TO_TRY: u32 = 5;
 
-/// The oldest Python that the packages run on.
-const OLDEST_PYTHON: (u32, u32) = (3, 10);
-
-const ADVICE: &str = "install Python 3.10 or newer with venv (`apt-get install python3-venv`, `brew install python`)";
+/// It writes nothing outside the directory that is its own.
+const AT_HOME: &str = r#"HOME=$PWD TMPDIR=$PWD exec "$@""#;
 
 /// A running emulator. All tests of a process share it, so each makes tables of its own.
 #[derive(Debug)]
 pub struct Aws {
     endpoint: String,
     /// Its end comes with that of this process.
-    _server: Server,
+    server: Server,
 }
 
 impl Aws {
@@ -52,13 +56,37 @@ impl Aws {
     /// The emulator of this process. Takes a second, and at the very first time as long as pip needs.
     pub async fn start() -> &'static Aws {
         static RUNNING: OnceLock<Aws> = OnceLock::new();
-        let start = || RUNNING.get_or_init(|| started().unwrap_or_else(|why| panic!("no emulator of AWS: {why}")));
+        Aws::shared(&RUNNING, SERVICES).await
+    }
+
+    /// Another one of this process, with Lambda and CloudFormation. It runs functions as processes that inherit its
+    /// environment, which is `PATH` and the way back to it.
+    pub async fn with_functions() -> &'static Aws {
+        static RUNNING: OnceLock<Aws> = OnceLock::new();
+        Aws::shared(&RUNNING, SERVICES_OF_FUNCTIONS).await
+    }
+
+    async fn shared(running: &'static OnceLock<Aws>, services: &'static str) -> &'static Aws {
+        let started = || started(services).unwrap_or_else(|why| panic!("no emulator of AWS: {why}"));
+        let start = move || running.get_or_init(started);
         tokio::task::spawn_blocking(start).await.expect("start an emulator of AWS")
     }
 
     /// Its URL, for `endpoint:` in a mapping.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// A new directory that goes when the emulator does.
+    pub(crate) fn make_directory(&self, name: &str) -> PathBuf {
+        let place = self.server.directory().join(name);
+        fs::create_dir(&place).unwrap_or_else(|why| panic!("{}: {why}", place.display()));
+        place
     }
 
     /// What leads a process of its own to it.
@@ -81,9 +109,7 @@ impl Aws {
 
     /// Makes a table whose key is the text `id`, with a stream of new and old images. Returns the stream's ARN.
     pub async fn create_table(&self, name: &str) -> String {
-        let stream =
-            StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewAndOldImages);
-        self.create(name, Some(stream.build().expect("all is given"))).await.expect("the ARN of the stream")
+        self.create(name, Some(stream())).await.expect("the ARN of the stream")
     }
 
     /// As [`Aws::create_table`], without a stream.
@@ -102,42 +128,59 @@ impl Aws {
         let made = table.send().await.unwrap_or_else(|error| panic!("make the table {name}: {error:?}"));
         made.table_description.and_then(|table| table.latest_stream_arn)
     }
+
+    /// Turns on the stream of a table that has none; returns its ARN. What the table holds by then is in no stream.
+    pub async fn enable_stream(&self, table: &str) -> String {
+        let update = self.dynamodb().await.update_table().table_name(table).stream_specification(stream());
+        let updated = update.send().await.unwrap_or_else(|error| panic!("change the table {table}: {error:?}"));
+        let arn = updated.table_description.and_then(|table| table.latest_stream_arn);
+        arn.expect("the ARN of the stream")
+    }
 }
 
-fn started() -> Result<Aws, String> {
+fn stream() -> StreamSpecification {
+    let stream = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::NewAndOldImages);
+    stream.build().expect("all is given")
+}
+
+fn started(services: &str) -> Result<Aws, String> {
     let home = target()?.join("aws");
     let packages = installed(&home)?;
     let python = Python::find(&home)?;
     let mut last = String::new();
     for _ in 0..PORTS_TO_TRY {
         let port = free_port().map_err(|cause| format!("cannot listen on 127.0.0.1: {cause}"))?;
-        match Server::of_command(&command(&python, &packages, port), |place| ready(place, port)) {
-            Ok((server, ())) => return Ok(Aws { endpoint: format!("http://127.0.0.1:{port}"), _server: server }),
+        match Server::of_command(&command(&python, &packages, port, services), |place| ready(place, port)) {
+            Ok((server, ())) => return Ok(Aws { endpoint: endpoint(port), server }),
             Err(error) => last = error.chain(),
         }
     }
     Err(last)
 }
 
+fn endpoint(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
 /// The emulator in an environment of its own: it obeys many variables, and hands them on to what it runs.
-fn command(python: &Python, packages: &Path, port: u16) -> Vec<String> {
+fn command(python: &Python, packages: &Path, port: u16, services: &str) -> Vec<String> {
     let path = env::var("PATH").unwrap_or_default();
     let variables = [
         ("PATH", &*path),
         ("PYTHONPATH", &packages.to_string_lossy()),
-        ("PYTHONNOUSERSITE", "1"),
-        ("HOME", "."),
-        ("TMPDIR", "."),
         ("BIND_HOST", "127.0.0.1"),
         ("GATEWAY_PORT", &port.to_string()),
         ("MINISTACK_REGION", Aws::REGION),
-        ("SERVICES", SERVICES),
+        ("SERVICES", services),
+        // Functions get this from it.
+        ("AWS_ENDPOINT_URL", &endpoint(port)),
         // It would listen on 8883 too.
         ("IOT_MTLS_ENABLED", "0"),
         ("SFTP_ENABLED", "0"),
     ]
     .map(|(name, value)| format!("{name}={value}"));
-    let program = [&python.program, "-m", "ministack"].map(str::to_owned);
+    // `-S`: none of the packages that this machine happens to have.
+    let program = ["sh", "-c", AT_HOME, "sh", &python.program, "-S", "-m", "ministack"].map(str::to_owned);
     ["env".to_owned(), "-i".to_owned()].into_iter().chain(variables).chain(program).collect()
 }
 
@@ -156,15 +199,9 @@ fn ready(place: &Path, port: u16) -> Option<()> {
     answer.contains("\"dynamodb\": \"available\"").then_some(())
 }
 
-fn free_port() -> std::io::Result<u16> {
+/// A port of 127.0.0.1 that nobody has at the moment.
+pub(crate) fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The directory with cargo's mark that this program was built into.
-fn target() -> Result<PathBuf, String> {
-    let program = env::current_exe().map_err(|cause| cause.to_string())?;
-    let target = program.ancestors().find(|place| place.join("CACHEDIR.TAG").is_file());
-    target.map(Path::to_owned).ok_or_else(|| format!("{} lies in no target directory", program.display()))
 }
 
 /// The directory of its packages, installed unless they are there. Processes that want them at once take turns.
@@ -190,62 +227,4 @@ fn installed(home: &Path) -> Result<PathBuf, String> {
     // Written last: whoever is interrupted before begins anew.
     fs::write(complete, REQUIREMENTS).map_err(failed)?;
     Ok(packages)
-}
-
-/// An interpreter.
-#[derive(Debug)]
-struct Python {
-    program: String,
-}
-
-impl Python {
-    fn find(home: &Path) -> Result<Self, String> {
-        let answer = run(home, "python3", &["-c", WHICH_PYTHON])?;
-        let mut lines = answer.lines();
-        let mut number = || lines.next().and_then(|line| line.parse::<u32>().ok()).unwrap_or(0);
-        let version = (number(), number());
-        if version < OLDEST_PYTHON {
-            return Err(format!("python3 is {}.{} and too old", version.0, version.1));
-        }
-        Ok(Python { program: lines.next().unwrap_or("python3").to_owned() })
-    }
-}
-
-/// A Python that has pip. Debian parts Python from pip and from venv, and some machines have one, the other or none.
-fn pip(home: &Path) -> Result<String, String> {
-    let of_python = || {
-        let python = Python::find(home)?.program;
-        run(home, &python, &["-m", "pip", "--version"]).map(|_| python)
-    };
-    let of_venv = || {
-        let python = Python::find(home)?.program;
-        run(home, &python, &["-m", "venv", "venv"])?;
-        Ok(home.join("venv/bin/python").to_string_lossy().into_owned())
-    };
-    of_python().or_else(|_| of_venv()).or_else(|why: String| {
-        with_apt(home).map_err(|_| format!("{why}; {ADVICE}"))?;
-        of_venv()
-    })
-}
-
-/// As root on Debian and its kin.
-fn with_apt(home: &Path) -> Result<String, String> {
-    let install = ["install", "--yes", "--no-install-recommends", "python3", "python3-venv"];
-    // A fresh container has no lists of packages.
-    run(home, "apt-get", &install)
-        .or_else(|_| run(home, "apt-get", &["update"]).and_then(|_| run(home, "apt-get", &install)))
-}
-
-/// What a program says; an error has the end of it.
-fn run(home: &Path, program: &str, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(home).env("DEBIAN_FRONTEND", "noninteractive");
-    let answer = command.output().map_err(|cause| format!("cannot run {program}: {cause}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if answer.status.success() {
-        return Ok(text(&answer.stdout));
-    }
-    let said = text(&[answer.stdout, answer.stderr].concat());
-    let last: Vec<&str> = said.lines().rev().filter(|line| !line.trim().is_empty()).take(5).collect();
-    Err(format!("{program} {}: {}", arguments.join(" "), last.into_iter().rev().collect::<Vec<_>>().join(" / ")))
 }

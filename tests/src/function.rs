@@ -166,11 +166,6 @@ fn build(name: &str) -> PathBuf {
     if let Some(triple) = &place.triple {
         command.args(["--target", triple]);
     }
-    // Build scripts watch these, and would run anew because they are another package's.
-    let of_package = |name: &str| {
-        ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
-            || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
-    };
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
         command.env_remove(name);
     }
@@ -179,17 +174,24 @@ fn build(name: &str) -> PathBuf {
     place.directory.join(name)
 }
 
+/// Whether cargo sets this variable for a test's own package. Build scripts watch them, and would run anew for those of
+/// another one.
+pub(crate) fn of_package(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"].contains(&name)
+}
+
 /// Where a test program lies: `target/[triple/]profile/deps/program`.
 #[derive(Debug, PartialEq, Eq)]
-struct Place {
-    target: PathBuf,
-    triple: Option<String>,
-    profile: String,
+pub(crate) struct Place {
+    pub(crate) target: PathBuf,
+    pub(crate) triple: Option<String>,
+    pub(crate) profile: String,
     directory: PathBuf,
 }
 
 impl Place {
-    fn of(program: &Path) -> Self {
+    pub(crate) fn of(program: &Path) -> Self {
         let directory = program.ancestors().nth(2).expect("in deps of a profile").to_owned();
         let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
         let profile = match name(&directory).as_str() {

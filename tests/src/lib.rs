@@ -1,4 +1,5 @@
-//! The harness of the black-box tests: a database, a local AWS, a Lambda environment, a program's binary, a bad network.
+//! The harness of the black-box tests: a database, a local AWS, the whole bundle deployed there, a Lambda environment, a
+//! program's binary, a bad network.
 //!
 //! Called by the files in `tests/tests`, each of which is a subject. It holds no assertion about Tributary itself, only
 //! what such assertions need. Everything runs on 127.0.0.1, ends with the test, and panics when it cannot go on.
@@ -18,15 +19,22 @@
 //! # }
 //! ```
 
+pub mod airtable;
 mod aws;
+mod bundle;
 mod database;
 mod frames;
 mod function;
 mod proxy;
+mod python;
 mod runtime_api;
+mod tools;
+mod watch;
 
-pub use aws::Aws;
+pub use aws::{Answer, Aws};
+pub use bundle::Bundle;
 pub use database::Database;
 pub use function::{Function, built};
 pub use proxy::Proxy;
 pub use runtime_api::{Invocation, RuntimeApi};
+pub use watch::Watch;

@@ -1,8 +1,6 @@
 //! `tributary backfill`: a pipeline's source from beginning to end, with a progress bar.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -13,6 +11,7 @@ use tributary_runtime::backfill::{Progress, Request};
 use crate::args::{Args, Backfill, Function};
 use crate::failure::{End, Failure};
 use crate::function::Handler;
+use crate::interrupt::Interrupt;
 use crate::mapping;
 use crate::output::{Output, progress};
 
@@ -30,7 +29,7 @@ pub(crate) async fn run(args: &Args, backfill: &Backfill, output: &mut Output) -
         repair: backfill.repair,
         allow_mass_delete: backfill.allow_mass_delete,
     };
-    let budget = UntilInterrupted::start();
+    let budget = UntilInterrupted(Interrupt::listen("this page"));
     let mut meter = Meter::new(&backfill.pipeline);
     let done = Box::pin(handler.backfill(&request, &budget, |progress| meter.show(progress))).await;
     meter.bar.finish_and_clear();
@@ -54,29 +53,13 @@ pub(crate) async fn run(args: &Args, backfill: &Backfill, output: &mut Output) -
     Ok(End::Failed)
 }
 
-/// Ends with the first Ctrl-C, with time to commit what is in flight and to give the lease back; a second one ends all.
-struct UntilInterrupted(Arc<AtomicBool>);
-
-impl UntilInterrupted {
-    fn start() -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
-        let set = Arc::clone(&flag);
-        tokio::spawn(async move {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if set.swap(true, Ordering::Relaxed) {
-                    std::process::exit(1);
-                }
-                progress("ending after this page; press again to end at once");
-            }
-        });
-        UntilInterrupted(flag)
-    }
-}
+/// Ends with the first Ctrl-C, with time to commit what is in flight and to give the lease back.
+struct UntilInterrupted(Interrupt);
 
 impl Budget for UntilInterrupted {
     fn remaining(&self) -> Option<Duration> {
         // Less than a further page asks for, enough for the commit of this one.
-        self.0.load(Ordering::Relaxed).then_some(Duration::from_secs(2))
+        self.0.is_set().then_some(Duration::from_secs(2))
     }
 }
 

@@ -7,6 +7,7 @@ mod demo;
 mod generate;
 mod invoke;
 mod migrate;
+mod redrive;
 mod replay;
 mod replay_stream;
 mod schema;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
             Command::Generate(generate) => Box::pin(generate::run(generate, output)).await,
             Command::Invoke(invoke) => Box::pin(invoke::run(args, invoke, output)).await,
             Command::ReplayStream(replay) => Box::pin(replay_stream::run(args, replay, output)).await,
+            Command::Redrive(redrive) => Box::pin(redrive::run(args, redrive, output)).await,
             Command::Status => Box::pin(status::run(args, output)).await,
             Command::DeadLetters(letters) => Box::pin(dead_letters::run(args, letters, output)).await,
         }

@@ -15,11 +15,10 @@ use tributary_core::pipeline::{Datastore, DynamodbStore, Mapping, SourceKind};
 use tributary_runtime::stream_driver::{Delivery, Disorder, Fate, Record, Report, Rules, Shard, drive};
 use tributary_sources::dynamodb::table::describe_table;
 
-use super::invoke;
 use crate::args::{Args, Function, ReplayStream};
 use crate::failure::{End, Failure};
 use crate::output::{Output, progress};
-use crate::{function, local, mapping, stream};
+use crate::{function, input, local, mapping, stream};
 
 /// Before the first retry; it doubles with each.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -77,8 +76,8 @@ fn rules(replay: &ReplayStream) -> Rules {
 fn of_files(replay: &ReplayStream) -> Result<Vec<Shard>, Error> {
     let mut records = Vec::new();
     for path in &replay.from.events {
-        let event = Record::of_event(&invoke::read(path)?);
-        records.extend(event.inspect_err(|_| progress(&format!("{}: refused", path.display())))?);
+        let event = Record::of_event(&input::read(path, "the event")?);
+        records.extend(event.inspect_err(|_| progress(&format!("{}: refused", input::name(path))))?);
     }
     Ok(Shard::of_records(records, replay.shards.into()))
 }

@@ -8,4 +8,5 @@ mod local;
 mod offline;
 mod operate;
 mod program;
+mod redrive;
 mod replay_stream;

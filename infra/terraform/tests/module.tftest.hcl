@@ -115,8 +115,34 @@ run "with_everything" {
     error_message = "each stream has a trigger and an alarm"
   }
   assert {
+    condition = alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.dynamodb_stream_given_up : alarm.metric_name == "OnFailureDestinationDeliveredEventCount"
+    ]) && length(aws_cloudwatch_metric_alarm.dynamodb_stream_given_up) == 2
+    error_message = "what a destination gets is not counted as dropped, and nobody hears of it"
+  }
+  assert {
     condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.dynamodb_stream : alarm.alarm_actions == toset(["arn:aws:sns:us-east-2:123456789012:alarms"])])
     error_message = "an alarm that tells nobody"
+  }
+}
+
+run "given_up_to_a_queue" {
+  variables {
+    stream_record_age    = 3600
+    on_failure_queue_arn = "arn:aws:sqs:us-east-2:123456789012:given-up"
+  }
+  assert {
+    condition = alltrue([
+      for source in aws_lambda_event_source_mapping.dynamodb_stream :
+      source.destination_config[0].on_failure[0].destination_arn == "arn:aws:sqs:us-east-2:123456789012:given-up"
+    ])
+    error_message = "the queue did not arrive"
+  }
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.dynamodb_stream[0].policy).Statement : statement.Resource if statement.Sid == "OnFailureQueue"
+    ] == [["arn:aws:sqs:us-east-2:123456789012:given-up"]]
+    error_message = "Lambda may not send to the queue, or to another one too"
   }
 }
 
@@ -140,10 +166,19 @@ run "no_stream" {
   expect_failures = [var.stream_arns]
 }
 
-run "given_up_without_a_bucket" {
+run "given_up_to_nobody" {
   command = plan
   variables {
     stream_record_age = 3600
+  }
+  expect_failures = [var.on_failure_bucket]
+}
+
+run "given_up_to_two_places" {
+  command = plan
+  variables {
+    on_failure_bucket    = "failures"
+    on_failure_queue_arn = "arn:aws:sqs:us-east-2:123456789012:given-up"
   }
   expect_failures = [var.on_failure_bucket]
 }

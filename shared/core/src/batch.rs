@@ -93,6 +93,40 @@ pub struct Outcome {
     pub dead: u64,
     /// What the sink itself refused, beside [`Batch::rejected`].
     pub refused: Vec<Rejected>,
+    /// What became of the changes of each table, parallel to [`Batch::tables`]; empty unless the batch is that of an only
+    /// writer.
+    pub counts: Vec<Counts>,
+}
+
+/// What became of changes of one table: rows, or sets of children, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that were not there; sets that had no entry.
+    pub inserted: u64,
+    /// Rows and sets that differed.
+    pub updated: u64,
+    /// Rows that became tombstones or went; sets that became empty.
+    pub deleted: u64,
+    /// Tombstones that live again; empty sets that have elements again.
+    pub restored: u64,
+    /// Newer, and the same.
+    pub unchanged: u64,
+}
+
+impl Counts {
+    /// How many were written.
+    pub fn written(&self) -> u64 {
+        self.inserted + self.updated + self.deleted + self.restored
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: Counts) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.deleted += other.deleted;
+        self.restored += other.restored;
+        self.unchanged += other.unchanged;
+    }
 }
 
 impl Outcome {
@@ -103,5 +137,7 @@ impl Outcome {
         self.unchanged += other.unchanged;
         self.dead += other.dead;
         self.refused.extend(other.refused);
+        self.counts.resize(self.counts.len().max(other.counts.len()), Counts::default());
+        self.counts.iter_mut().zip(other.counts).for_each(|(counts, other)| counts.add(other));
     }
 }

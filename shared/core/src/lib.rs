@@ -16,6 +16,7 @@ pub mod mapping;
 pub mod memory;
 pub mod path;
 pub mod pipeline;
+pub mod register;
 pub mod route;
 pub mod sink;
 pub mod source;

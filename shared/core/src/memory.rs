@@ -2,11 +2,13 @@
 //! what they must agree on is written here in its plainest form.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::batch::{Batch, Outcome, Rejected};
 use crate::cell::{Cell, Key, Row};
 use crate::change::{Change, Op, compact};
 use crate::error::Result;
+use crate::register::Registers;
 use crate::sink::{Budget, Sink};
 use crate::table::{DeleteMode, Role, Table};
 use crate::version::Version;
@@ -26,6 +28,7 @@ pub struct Stored {
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     tables: BTreeMap<String, BTreeMap<Key, Stored>>,
+    parts: BTreeMap<String, BTreeMap<Key, Registers>>,
     ledger: BTreeMap<(String, Key), Version>,
     dead: BTreeMap<String, Vec<Rejected>>,
 }
@@ -33,7 +36,19 @@ pub struct Memory {
 impl Memory {
     /// The rows of a table by key, tombstones included.
     pub fn table(&self, name: &str) -> BTreeMap<Key, Stored> {
-        self.tables.get(name).cloned().unwrap_or_default()
+        let stored = |(key, registers): (&Key, &Registers)| {
+            let Registers { version, deleted, .. } = *registers;
+            (key.clone(), Stored { version, deleted, row: registers.row() })
+        };
+        match self.parts.get(name) {
+            Some(rows) => rows.iter().map(stored).collect(),
+            None => self.tables.get(name).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// The rows of a table that takes parts.
+    pub fn registers(&self, name: &str) -> BTreeMap<Key, Registers> {
+        self.parts.get(name).cloned().unwrap_or_default()
     }
 
     /// The rejections by source position.
@@ -44,6 +59,16 @@ impl Memory {
     /// Applies one change; whether it was newer than what is stored.
     fn change(&mut self, table: &Table, change: &Change) -> bool {
         let name = table.qualified_name();
+        if table.takes_parts() {
+            let said = Registers::of(table, change);
+            return match self.parts.entry(name).or_default().entry(change.key.clone()) {
+                Entry::Occupied(mut stored) => stored.get_mut().merge(table, &said),
+                Entry::Vacant(place) => {
+                    place.insert(said);
+                    true
+                }
+            };
+        }
         if table.uses_ledger() {
             let stored = self.ledger.entry((name.clone(), change.key.clone())).or_insert(change.version);
             if *stored > change.version {
@@ -128,7 +153,7 @@ fn sweep(table: &Table, stored: &mut Stored, change: &Change) {
 
 impl Sink for Memory {
     async fn apply(&mut self, batch: &Batch<'_>, _budget: &impl Budget) -> Result<Outcome> {
-        let survivors = compact(&batch.changes);
+        let survivors = compact(&batch.changes, batch.tables);
         let changes = survivors.iter().map(|position| &batch.changes[*position as usize]);
         let applied =
             changes.filter(|change| self.change(&batch.tables[usize::from(change.table)], change)).count() as u64;
@@ -140,7 +165,7 @@ impl Sink for Memory {
             applied,
             stale: batch.changes.len() as u64 - applied,
             dead: batch.rejected.len() as u64,
-            refused: Vec::new(),
+            ..Outcome::default()
         })
     }
 }

@@ -20,6 +20,11 @@ pub enum Step {
 pub struct Path(Vec<Step>);
 
 impl Path {
+    /// The path of one field at the top, whatever is in its name.
+    pub fn field(name: &str) -> Self {
+        Path(vec![Step::Field(name.into())])
+    }
+
     /// The value at the end of the path; `None` when a step leads nowhere.
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(value, |value, step| match (step, value) {

@@ -225,6 +225,11 @@ impl SourceKind {
         }
     }
 
+    /// Whether its items are records with an id of their own, which a delete carries and nothing else.
+    pub fn has_record_ids(&self) -> bool {
+        matches!(self, SourceKind::SequinLegacy(_) | SourceKind::Airtable(_))
+    }
+
     /// The reserved fields that stand in an item beside those of the source's own.
     pub fn reserved_fields(&self) -> &'static [&'static str] {
         match self {

@@ -90,8 +90,10 @@ pub enum DeleteMode {
 /// Names of the columns that Tributary keeps for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetaColumns {
-    /// `numeric not null`: the row's version.
+    /// `numeric not null`, or `bigint not null`: the row's version.
     pub version: String,
+    /// Which of the two.
+    pub version_type: VersionType,
     /// `boolean not null`: whether the row is a tombstone. Only ours marks one, never the application's flag.
     pub deleted: String,
     /// `timestamptz`: when the row was last written.
@@ -99,17 +101,28 @@ pub struct MetaColumns {
     /// `timestamptz`: when the source made the change.
     pub source_at: String,
     /// `jsonb`: why a column is NULL although the source had a value. Only where a column has `on_error: null`
-    /// or `truncate`.
+    /// or `truncate`, or the source may say that it could not compute a value.
     pub errors: Option<String>,
     /// `jsonb`: the versions of columns that are older than the row's, as text by column name, `-1` for a column that was
     /// never known; NULL when there are none. Only where the source may send parts of items.
     pub versions: Option<String>,
 }
 
+/// The type of the version column in a table that is made. In one that exists either serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VersionType {
+    /// `numeric`: holds every version.
+    #[default]
+    Numeric,
+    /// `bigint`: half the bytes, for a source that counts in such numbers, while its epoch is 0.
+    Bigint,
+}
+
 impl Default for MetaColumns {
     fn default() -> Self {
         MetaColumns {
             version: "_version".into(),
+            version_type: VersionType::Numeric,
             deleted: "_deleted".into(),
             synced_at: "_synced_at".into(),
             source_at: "_source_at".into(),

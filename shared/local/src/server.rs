@@ -96,8 +96,8 @@ impl Server {
         fs::read(self.directory.join("log")).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default()
     }
 
-    /// The directory of the server.
-    pub(crate) fn directory(&self) -> &Path {
+    /// The directory of the server, which is removed when it has ended. Others may put there what shall go with it.
+    pub fn directory(&self) -> &Path {
         &self.directory
     }
 

@@ -1,21 +1,22 @@
 //! A batch that holds a bad row: finds it by halves, dead-letters it, applies the rest. One transaction with savepoints;
 //! slow, and rare.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use tokio_postgres::error::SqlState;
 use tributary_core::batch::{Batch, Outcome, Rejected};
 use tributary_core::cell::Key;
-use tributary_core::change::Change;
+use tributary_core::change::{Change, Op};
 use tributary_core::{Kind, Result};
 
 use crate::checkpoint::Row;
 use crate::chunk::{Chunk, How};
 use crate::connect::{classify, describe};
 use crate::dead_letter::Letters;
-use crate::flush::{BEGIN, is_of_a_row, outcome, writer};
+use crate::flush::{BEGIN, Figures, is_of_a_row, writer};
 use crate::repair::Unread;
-use crate::session::{Session, in_order};
+use crate::session::{Done, Session, in_order};
 use crate::sink::Writers;
 
 /// Applies a batch change by change where it must.
@@ -27,17 +28,26 @@ pub(crate) async fn bisect(
     batch: &Batch<'_>,
     survivors: &[u32],
     writers: &Writers,
-    began: Option<&str>,
+    how: How<'_>,
 ) -> Result<Outcome> {
+    let how = How { replay: true, ..how };
     let failed = |doing: &'static str| move |error| classify(error, doing);
     session.command(BEGIN).await.map_err(failed("begin"))?;
     // A constraint that is checked at commit only would fail there, where no row is known.
     session.command("set constraints all immediate").await.map_err(failed("check constraints at once"))?;
 
+    // Of one row the oldest first: a part may need what an older change has put there.
+    let mut survivors = survivors.to_vec();
+    let place = |position: &u32| {
+        let change = &batch.changes[*position as usize];
+        (change.table, &change.key, change.version)
+    };
+    survivors.sort_by(|a, b| place(a).cmp(&place(b)));
+    let survivors = survivors.as_slice();
     let older = Older::new(batch, survivors);
     let mut refused = Vec::new();
     let mut waits = Vec::new();
-    let mut applied = 0;
+    let mut figures = Figures::default();
     // Last in, first out: keep the order of tables and keys.
     let mut work: Vec<Vec<u32>> = survivors
         .chunk_by(|a, b| batch.changes[*a as usize].table == batch.changes[*b as usize].table)
@@ -46,8 +56,8 @@ pub(crate) async fn bisect(
         .rev()
         .collect();
     while let Some(mut part) = work.pop() {
-        match attempt(session, batch, &part, writers, How { replay: true, began }).await? {
-            Ok(rows) => applied += rows,
+        match attempt(session, batch, &part, writers, how).await? {
+            Ok(done) => figures.add(done),
             Err(error) if part.len() > 1 => {
                 tracing::debug!(code = ?error.code(), changes = part.len(), "looking for the bad row");
                 let right = part.split_off(part.len() / 2);
@@ -55,11 +65,11 @@ pub(crate) async fn bisect(
             }
             Err(error) => {
                 let change = &batch.changes[part[0] as usize];
-                if depends_on_order(&error) {
+                if depends_on_order(change, &error) {
                     waits.push(change.event);
                 }
                 refused.push(rejected(batch, change, &error));
-                work.extend(older.before(part[0]).map(|position| vec![position]));
+                work.extend(older.before(part[0]).iter().map(|position| vec![*position]));
             }
         }
     }
@@ -67,14 +77,14 @@ pub(crate) async fn bisect(
     let all: Vec<Rejected> = batch.rejected.iter().chain(&refused).cloned().collect();
     let letters = Letters::new(batch, &all, &waits);
     letters.store(session).await.map_err(failed("store dead letters"))?;
-    if began.is_some() {
+    if how.began.is_some() {
         Unread::new(batch, &all).store(session).await.map_err(failed("note what was not read"))?;
     }
     if let Some(checkpoint) = &batch.checkpoint {
         Row::new(batch.pipeline, checkpoint).store(session).await.map_err(failed("store the checkpoint"))?;
     }
     session.command("commit").await.map_err(failed("commit"))?;
-    Ok(outcome(batch, applied, letters.len(), refused))
+    Ok(figures.outcome(batch, letters.len(), refused))
 }
 
 /// Applies some changes of one table behind a savepoint. The inner error is a row's fault and has been rolled back.
@@ -84,7 +94,7 @@ async fn attempt(
     part: &[u32],
     writers: &Writers,
     how: How<'_>,
-) -> Result<Result<u64, tokio_postgres::Error>> {
+) -> Result<Result<Figures, tokio_postgres::Error>> {
     let changes: Vec<&Change> = part.iter().map(|position| &batch.changes[*position as usize]).collect();
     let (table, writer) = writer(batch, changes[0], writers)?;
     let chunk = Chunk::new(table, writer, changes);
@@ -92,9 +102,9 @@ async fn attempt(
     let mut pending = vec![session.command("savepoint part")];
     pending.extend(steps.iter().map(|step| session.run(step)));
     pending.push(session.command("release savepoint part"));
-    let results: Result<Vec<u64>, _> = in_order(pending).await.into_iter().collect();
+    let results: Result<Vec<Done>, _> = in_order(pending).await.into_iter().collect();
     match results {
-        Ok(tags) => Ok(Ok(steps.iter().zip(&tags[1..]).filter(|(step, _)| step.counts).map(|(_, rows)| rows).sum())),
+        Ok(done) => Ok(Ok(Figures::of(batch, &steps, &done[1..]))),
         Err(error) if is_of_a_row(&error) => {
             let back = session.command("rollback to savepoint part").await;
             back.map_err(|e| classify(e, "roll a bad row back"))?;
@@ -109,13 +119,18 @@ fn rejected(batch: &Batch<'_>, change: &Change, error: &tokio_postgres::Error) -
     Rejected { event: change.event, table: Some(table), error: describe(error) }
 }
 
-/// Whether the row may be good once another has arrived: a missing parent, a unique value not yet given up.
-fn depends_on_order(error: &tokio_postgres::Error) -> bool {
-    matches!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION | &SqlState::UNIQUE_VIOLATION))
+/// Whether the row may be good once another has arrived: a missing parent, a unique value not yet given up; for a part of an
+/// item, the rest of it.
+fn depends_on_order(change: &Change, error: &tokio_postgres::Error) -> bool {
+    let of_rest = [&SqlState::NOT_NULL_VIOLATION, &SqlState::CHECK_VIOLATION];
+    let code = error.code();
+    matches!(code, Some(&SqlState::FOREIGN_KEY_VIOLATION | &SqlState::UNIQUE_VIOLATION))
+        || matches!(change.op, Op::Patch(_)) && code.is_some_and(|code| of_rest.contains(&code))
 }
 
-/// For a change that turned out bad: the next older one of its key, which compaction had set aside.
-struct Older(HashMap<u32, u32>);
+/// For a change that turned out bad: the next older ones of its key that compaction had set aside for it, the oldest of
+/// them last.
+struct Older(HashMap<u32, Vec<u32>>);
 
 impl Older {
     fn new(batch: &Batch<'_>, survivors: &[u32]) -> Self {
@@ -126,16 +141,26 @@ impl Older {
         for (position, change) in batch.changes.iter().enumerate() {
             by_key.entry((change.table, &change.key)).or_default().push(position as u32);
         }
+        let supersedes = |position: &u32| {
+            let change = &batch.changes[*position as usize];
+            change.supersedes(&batch.tables[usize::from(change.table)])
+        };
         let mut older = HashMap::new();
         for positions in by_key.values_mut() {
-            positions.sort_by_key(|p| (std::cmp::Reverse(batch.changes[*p as usize].version), *p));
-            older.extend(positions.windows(2).map(|pair| (pair[0], pair[1])));
+            positions.sort_by_key(|p| (Reverse(batch.changes[*p as usize].version), *p));
+            // Each run ends with a change that supersedes all behind it.
+            let mut runs = positions.split_inclusive(supersedes);
+            let Some(mut last) = runs.next().and_then(<[u32]>::last) else { continue };
+            for run in runs {
+                older.insert(*last, run.to_vec());
+                last = run.last().unwrap_or(last);
+            }
         }
         Older(older)
     }
 
-    fn before(&self, position: u32) -> Option<u32> {
-        self.0.get(&position).copied()
+    fn before(&self, position: u32) -> &[u32] {
+        self.0.get(&position).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Line<'a> {
     pub(crate) deleted: bool,
     /// The key as the ledger stores it; empty where no ledger is used.
     pub(crate) ledger_key: &'a str,
+    /// The versions of columns that are older than the row, on a table that takes parts.
+    pub(crate) versions: Option<&'a str>,
 }
 
 /// Which part of a [`Line`] an array holds.
@@ -34,6 +36,7 @@ pub(crate) enum Part {
     SourceAt,
     Deleted,
     LedgerKey,
+    Versions,
 }
 
 /// A column of lines as one array parameter.
@@ -116,13 +119,8 @@ fn put_part(line: &Line<'_>, part: Part, ty: &Type, out: &mut BytesMut) -> Put {
     match part {
         Part::Key(position) => return put_cell(&line.key[position], ty, out),
         Part::Column(position) => return put_cell(&line.row[position], ty, out),
-        Part::Notes => match line.notes {
-            Some(notes) => {
-                out.put_u8(1);
-                out.put_slice(notes.as_bytes());
-            }
-            None => return Ok(false),
-        },
+        Part::Notes => return Ok(put_json(line.notes, out)),
+        Part::Versions => return Ok(put_json(line.versions, out)),
         Part::Version => put_version(&line.version, out),
         Part::SourceAt => match line.at {
             Some(micros) => return put_cell(&Cell::from_unix_micros(micros), ty, out),
@@ -132,6 +130,14 @@ fn put_part(line: &Line<'_>, part: Part, ty: &Type, out: &mut BytesMut) -> Put {
         Part::LedgerKey => out.put_slice(line.ledger_key.as_bytes()),
     }
     Ok(true)
+}
+
+fn put_json(text: Option<&str>, out: &mut BytesMut) -> bool {
+    if let Some(text) = text {
+        out.put_u8(1); // the version of the jsonb format
+        out.put_slice(text.as_bytes());
+    }
+    text.is_some()
 }
 
 fn put_cell(cell: &Cell, ty: &Type, out: &mut BytesMut) -> Put {

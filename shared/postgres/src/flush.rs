@@ -1,14 +1,15 @@
 //! A batch as one transaction in one flush: begin, all chunks of all tables, dead letters, checkpoint, commit.
 
+use futures_util::TryFutureExt;
 use tokio_postgres::error::SqlState;
-use tributary_core::batch::{Batch, Outcome, Rejected};
+use tributary_core::batch::{Batch, Counts, Outcome, Rejected};
 use tributary_core::change::Change;
 use tributary_core::{Error, Result};
 
-use crate::chunk::{CHUNK, Chunk, How, Writer};
+use crate::chunk::{CHUNK, Chunk, How, Step, Writer};
 use crate::dead_letter::{self, Letters};
 use crate::repair::Unread;
-use crate::session::{Session, in_order};
+use crate::session::{Done, Session, in_order};
 use crate::sink::Writers;
 use crate::{checkpoint, tally};
 
@@ -59,23 +60,23 @@ pub(crate) async fn flush(
         pending.push(session.command(BEGIN));
         pending.extend(steps.iter().map(|step| session.run(step)));
         if !letters.is_empty() {
-            pending.push(Box::pin(letters.store(session)));
+            pending.push(Box::pin(letters.store(session).map_ok(Done::of)));
         }
         if !session.tallies().is_empty() {
-            pending.push(Box::pin(tallies.store(session)));
+            pending.push(Box::pin(tallies.store(session).map_ok(Done::of)));
         }
         if !unread.is_empty() {
-            pending.push(Box::pin(unread.store(session)));
+            pending.push(Box::pin(unread.store(session).map_ok(Done::of)));
         }
         if let Some(row) = &row {
-            pending.push(Box::pin(row.store(session)));
+            pending.push(Box::pin(row.store(session).map_ok(Done::of)));
         }
         pending.push(session.command("commit"));
         in_order(pending).await
     };
     // `commit` of a failed transaction answers ROLLBACK without an error: success is that every statement succeeded.
-    let tags: Vec<u64> = results.into_iter().collect::<Result<_, _>>()?;
-    let applied = steps.iter().zip(&tags[1..]).filter(|(step, _)| step.counts).map(|(_, rows)| rows).sum();
+    let done: Vec<Done> = results.into_iter().collect::<Result<_, _>>()?;
+    let figures = Figures::of(batch, &steps, &done[1..]);
     drop(tallies);
     session.tallies_stored();
     for step in &steps {
@@ -87,14 +88,45 @@ pub(crate) async fn flush(
     if row.is_some() {
         session.want(checkpoint::STORE, &checkpoint::STORE_TYPES);
     }
-    Ok(outcome(batch, applied, letters.len(), Vec::new()))
+    Ok(figures.outcome(batch, letters.len(), Vec::new()))
 }
 
-/// The figures of a committed batch.
-pub(crate) fn outcome(batch: &Batch<'_>, applied: u64, dead: usize, refused: Vec<Rejected>) -> Outcome {
-    let not_applied = (batch.changes.len() as u64).saturating_sub(applied);
-    let stale = not_applied.saturating_sub(refused.len() as u64);
-    Outcome { applied, stale, dead: dead as u64, refused, ..Outcome::default() }
+/// What the statements of a batch did.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    applied: u64,
+    counts: Vec<Counts>,
+}
+
+impl Figures {
+    /// The figures of steps that have been done.
+    pub(crate) fn of(batch: &Batch<'_>, steps: &[Step<'_>], done: &[Done]) -> Self {
+        let tables = if batch.only_writer { batch.tables.len() } else { 0 };
+        let mut figures = Figures { applied: 0, counts: vec![Counts::default(); tables] };
+        for (step, done) in steps.iter().zip(done).filter(|(step, _)| step.counts) {
+            figures.applied += done.rows;
+            if let Some(counts) = figures.counts.get_mut(usize::from(step.table)) {
+                counts.add(done.counts);
+            }
+        }
+        figures
+    }
+
+    /// Adds those of other steps.
+    pub(crate) fn add(&mut self, other: Figures) {
+        self.applied += other.applied;
+        self.counts.resize(other.counts.len(), Counts::default());
+        self.counts.iter_mut().zip(other.counts).for_each(|(counts, other)| counts.add(other));
+    }
+
+    /// The outcome of a batch that was committed.
+    pub(crate) fn outcome(self, batch: &Batch<'_>, dead: usize, refused: Vec<Rejected>) -> Outcome {
+        let Figures { applied, counts } = self;
+        let unchanged = counts.iter().map(|counts| counts.unchanged).sum();
+        let settled = applied + unchanged + refused.len() as u64;
+        let stale = (batch.changes.len() as u64).saturating_sub(settled);
+        Outcome { applied, stale, unchanged, dead: dead as u64, refused, counts }
+    }
 }
 
 /// Whether an error is the fault of a row, so that the others can be applied without it.

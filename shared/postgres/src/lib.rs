@@ -3,6 +3,7 @@
 //! It knows changes and tables, never sources. The statements are in `sql`, the transaction in `flush`, what happens
 //! when a row is refused in `bisect`.
 
+mod adopt;
 mod bisect;
 mod catalog;
 mod checkpoint;
@@ -11,6 +12,8 @@ pub mod connect;
 mod dead_letter;
 mod encode;
 mod flush;
+mod fold;
+mod live;
 mod migrate;
 mod operate;
 mod preview;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use tributary_core::column_type::{Base, ColumnType};
-use tributary_core::table::{Column, DeleteMode, Role, Table};
+use tributary_core::table::{Column, DeleteMode, Role, Table, VersionType};
 use tributary_core::{Error, Result};
 
 use crate::catalog::{self, Found, FoundColumn};
@@ -164,6 +164,14 @@ pub(crate) fn plan(tables: &[Table], found: &[Option<Found>], own_tables: bool) 
         plan.steps.push(Step { sql: OWN_TABLES.to_owned(), why: "the tables of schema tributary are missing".into() });
     }
     for (table, found) in tables.iter().zip(found) {
+        if table.takes_parts() && table.uses_ledger() {
+            plan.refusals.push(Refusal {
+                table: table.qualified_name(),
+                problem: "its source may send parts of items, and a row that is gone keeps no version per column"
+                    .into(),
+                remedy: "write `delete: soft`, or let the source send whole items".into(),
+            });
+        }
         match found {
             None => plan
                 .steps
@@ -188,14 +196,18 @@ fn create(table: &Table) -> String {
 /// Rows that are there before the adoption get version −1, so that a backfill may fill them.
 fn own_columns(table: &Table) -> Vec<(&str, String)> {
     let meta = &table.meta;
-    let not_nan = format!("numeric not null default -1 check ({} <> 'NaN')", quote(&meta.version));
+    let version = match meta.version_type {
+        VersionType::Numeric => format!("numeric not null default -1 check ({} <> 'NaN')", quote(&meta.version)),
+        VersionType::Bigint => "bigint not null default -1".to_owned(),
+    };
     let mut columns = vec![
-        (meta.version.as_str(), not_nan),
+        (meta.version.as_str(), version),
         (meta.deleted.as_str(), "boolean not null default false".to_owned()),
         (meta.source_at.as_str(), "timestamptz".to_owned()),
         (meta.synced_at.as_str(), "timestamptz".to_owned()),
     ];
-    columns.extend(meta.errors.as_deref().map(|name| (name, "jsonb".to_owned())));
+    let json = [meta.errors.as_deref(), meta.versions.as_deref()];
+    columns.extend(json.into_iter().flatten().map(|name| (name, "jsonb".to_owned())));
     columns
 }
 
@@ -250,7 +262,21 @@ impl Adoption<'_> {
         }
         let is_key = self.table.key.iter().any(|key| key.name == *name);
         let tombstones = matches!(self.table.delete.mode, DeleteMode::Soft { .. }) && self.table.children.is_none();
-        let filled = is_key || column.role == Role::DeletedFlag || column.default.is_some() || there.default.is_some();
+        let flag = column.role == Role::DeletedFlag;
+        let filled = is_key || flag || column.default.is_some() || there.default.is_some();
+        if there.not_null && !filled && self.table.takes_parts() {
+            let t = relation(self.table);
+            self.refuse(
+                format!("column {name} is not null, and a part of an item that doesn't tell its value could not be stored, \
+                     not even for a row that has one: the database checks it first"),
+                format!(
+                    "`alter table {t} alter column {} drop not null`, give it a `default:` in the mapping, or let the source \
+                     send whole items",
+                    quote(name)
+                ),
+            );
+            return;
+        }
         if there.not_null && !filled && tombstones {
             self.refuse(
                 format!("column {name} is not null, and the tombstone of a row that was never seen has no value for it"),
@@ -261,7 +287,9 @@ impl Adoption<'_> {
 
     fn own(&mut self, name: &str, wanted: &str, there: &FoundColumn) {
         let wanted = if wanted == "timestamptz" { "timestamp with time zone" } else { wanted };
-        if there.base != wanted || (wanted == "numeric" && there.ty != "numeric") {
+        // Without a modifier a numeric holds every version, also those of a source that counts in bigints.
+        let any_numeric = there.ty == "numeric" && matches!(wanted, "numeric" | "bigint");
+        if !any_numeric && (there.base != wanted || wanted == "numeric") {
             let problem = format!("column {name} is {}, and Tributary keeps {wanted} there", there.ty);
             self.refuse(problem, "name another column under `meta:` of the sink");
         } else if name == self.table.meta.version && !there.not_null {

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 use tributary_core::Result;
+use tributary_core::batch::Counts;
 
 use crate::chunk::Step;
 use crate::connect::{Target, connect};
@@ -38,7 +39,23 @@ pub(crate) struct Session {
     posted: Option<JoinHandle<()>>,
 }
 
-type Pending<'a> = Pin<Box<dyn Future<Output = Result<u64, Error>> + 'a>>;
+/// What a statement did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Done {
+    /// How many rows it touched.
+    pub(crate) rows: u64,
+    /// What it counted itself, where it does.
+    pub(crate) counts: Counts,
+}
+
+type Pending<'a> = Pin<Box<dyn Future<Output = Result<Done, Error>> + 'a>>;
+
+impl Done {
+    /// So many rows were touched.
+    pub(crate) fn of(rows: u64) -> Self {
+        Done { rows, counts: Counts::default() }
+    }
+}
 
 impl Session {
     pub(crate) async fn open(target: &Target) -> Result<Self> {
@@ -104,14 +121,39 @@ impl Session {
     /// Runs a statement over its lines. Sent at the first poll, so that statements polled in order form one flush.
     pub(crate) fn run<'a>(&'a self, step: &'a Step<'a>) -> Pending<'a> {
         Box::pin(async move {
-            let Step { statement, lines, began, .. } = step;
-            let columns: Vec<Column<'_>> =
-                statement.parameters.iter().map(|(part, _)| Column { lines, part: *part }).collect();
+            let Step { statement, lines, elements, began, .. } = step;
+            let columns: Vec<Column<'_>> = (statement.parameters.iter().map(|(part, _)| Column { lines, part: *part }))
+                .chain(statement.elements.iter().map(|(part, _)| Column { lines: elements, part: *part }))
+                .collect();
             let values = columns.iter().map(|column| column as &(dyn ToSql + Sync));
             let values = values.chain(statement.began.then_some(began as &(dyn ToSql + Sync)));
             let parameters: Vec<(&(dyn ToSql + Sync), Type)> = values.zip(statement.types()).collect();
-            self.execute(&statement.sql, &parameters).await
+            if statement.counted {
+                return self.count(&statement.sql, &parameters).await;
+            }
+            Ok(Done::of(self.execute(&statement.sql, &parameters).await?))
         })
+    }
+
+    /// Runs a statement that answers with [`Counts`].
+    async fn count(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Done, Error> {
+        let rows = match self.prepared.get(sql) {
+            Some(statement) => {
+                let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+                self.client.query(statement, &values).await?
+            }
+            None => self.client.query_typed(sql, parameters).await?,
+        };
+        let Some(row) = rows.first() else { return Ok(Done::default()) };
+        let figure = |at: usize| row.try_get::<_, i64>(at).map(i64::unsigned_abs);
+        let counts = Counts {
+            inserted: figure(0)?,
+            updated: figure(1)?,
+            deleted: figure(2)?,
+            restored: figure(3)?,
+            unchanged: figure(4)?,
+        };
+        Ok(Done { rows: counts.written(), counts })
     }
 
     /// Runs a statement, prepared where it is, unnamed otherwise. Sent at the first poll.
@@ -124,7 +166,7 @@ impl Session {
 
     /// Runs a command without parameters. Sent at the first poll.
     pub(crate) fn command<'a>(&'a self, sql: &'a str) -> Pending<'a> {
-        Box::pin(async move { self.client.batch_execute(sql).await.map(|()| 0) })
+        Box::pin(async move { self.client.batch_execute(sql).await.map(|()| Done::default()) })
     }
 
     /// Notes what became of a batch. It is stored with the next batch, or by [`Session::post`].
@@ -178,8 +220,8 @@ impl Drop for Session {
 /// Polls all of them, in order, until all are done. The order of the first polls is the order on the wire, which
 /// `join_all` doesn't promise for long lists. After each the connection's task gets its turn, so that the server works
 /// on one statement while we encode the next.
-pub(crate) async fn in_order(mut pending: Vec<Pending<'_>>) -> Vec<Result<u64, Error>> {
-    let mut results: Vec<Option<Result<u64, Error>>> = pending.iter().map(|_| None).collect();
+pub(crate) async fn in_order(mut pending: Vec<Pending<'_>>) -> Vec<Result<Done, Error>> {
+    let mut results: Vec<Option<Result<Done, Error>>> = pending.iter().map(|_| None).collect();
     for (future, result) in pending.iter_mut().zip(&mut results) {
         *result = poll_fn(|context| Poll::Ready(at_once(future.as_mut().poll(context)))).await;
         tokio::task::yield_now().await;

@@ -50,10 +50,10 @@ impl Credentials for Target {
 /// A Postgres database that takes batches. It keeps one connection.
 pub struct Postgres<C> {
     credentials: C,
-    tables: Vec<Table>,
+    pub(crate) tables: Vec<Table>,
     auto_migrate: bool,
-    session: Option<Session>,
-    writers: Writers,
+    pub(crate) session: Option<Session>,
+    pub(crate) writers: Writers,
     /// Whether the next batch may have been applied already.
     suspect: bool,
 }
@@ -135,8 +135,16 @@ impl<C: Credentials> Postgres<C> {
         began: Option<&str>,
         budget: &impl Budget,
     ) -> Result<Outcome> {
+        if batch.only_writer && batch.checkpoint.as_ref().is_none_or(|checkpoint| checkpoint.fence.is_none()) {
+            return Err(Error::new(Kind::Bug, "a batch of an only writer has no lease")
+                .with_hint("its checkpoint must carry the fence under which it was read"));
+        }
         let apply = async |session: &mut Session, writers: &Writers, suspect: bool| {
-            let how = How { replay: batch.replay || suspect || began.is_some(), began };
+            let how = How {
+                replay: batch.replay || suspect || began.is_some(),
+                began,
+                fenced: batch.only_writer && began.is_none(),
+            };
             apply_once(session, writers, batch, how).await
         };
         let outcome = Box::pin(self.persist(batch.pipeline, budget, PATIENCE, apply)).await?;
@@ -206,13 +214,13 @@ impl<C: Credentials> Sink for Postgres<C> {
 }
 
 async fn apply_once(session: &mut Session, writers: &Writers, batch: &Batch<'_>, how: How<'_>) -> Result<Outcome> {
-    let survivors = compact(&batch.changes);
+    let survivors = compact(&batch.changes, batch.tables);
     let chunks = chunks(batch, &survivors, writers)?;
     match flush(session, batch, &chunks, how).await {
         Ok(outcome) => Ok(outcome),
         Err(error) if is_of_a_row(&error) => {
             tracing::info!(pipeline = batch.pipeline, code = ?error.code(), "a row was refused; looking for it");
-            bisect(session, batch, &survivors, writers, how.began).await
+            bisect(session, batch, &survivors, writers, how).await
         }
         Err(error) => Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
     }

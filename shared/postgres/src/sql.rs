@@ -3,6 +3,10 @@
 //! Values always travel as parameters; identifiers are always quoted. The shapes were chosen by measurement, see
 //! ARCHITECTURE.md, "The write path".
 
+mod distinct;
+mod fenced;
+mod merge;
+
 use std::collections::HashMap;
 
 use tokio_postgres::types::Type;
@@ -12,6 +16,10 @@ use tributary_core::table::{Column, DeleteMode, Role, Table};
 
 use crate::encode::{Part, cast_of_text, parameter_type};
 
+pub(crate) use distinct::distinct;
+pub(crate) use fenced::fenced;
+pub(crate) use merge::merge;
+
 /// A statement whose parameters are columns of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
@@ -19,17 +27,27 @@ pub(crate) struct Statement {
     pub(crate) parameters: Vec<(Part, Type)>,
     /// Whether the beginning of a repair, as text, is the last parameter.
     pub(crate) began: bool,
+    /// Parameters that are columns of further lines: the elements of sets whose lines are parents.
+    pub(crate) elements: Vec<(Part, Type)>,
+    /// Whether it answers with [`tributary_core::batch::Counts`].
+    pub(crate) counted: bool,
 }
 
 impl Statement {
     pub(crate) fn new(sql: String, inputs: Vec<Input>) -> Self {
         let parameters = inputs.into_iter().map(|input| (input.part, input.ty)).collect();
-        Statement { sql, parameters, began: false }
+        Statement { sql, parameters, began: false, elements: Vec::new(), counted: false }
+    }
+
+    /// With further lines.
+    fn and(mut self, inputs: Vec<Input>) -> Self {
+        self.elements = inputs.into_iter().map(|input| (input.part, input.ty)).collect();
+        self
     }
 
     /// The types of all parameters.
     pub(crate) fn types(&self) -> Vec<Type> {
-        let lines = self.parameters.iter().map(|(_, ty)| ty.clone());
+        let lines = self.parameters.iter().chain(&self.elements).map(|(_, ty)| ty.clone());
         lines.chain(self.began.then_some(Type::TEXT)).collect()
     }
 }
@@ -110,9 +128,13 @@ impl Input {
 
 /// `(select unnest($1::…[]) as "k", …) s`
 pub(crate) fn lines(inputs: &[Input]) -> String {
-    let list: Vec<String> =
-        inputs.iter().enumerate().map(|(i, input)| format!("{} as {}", input.unnest(i), quote(&input.name))).collect();
-    format!("(select {}) s", list.join(", "))
+    format!("{} s", lines_after(inputs, 0))
+}
+
+/// The same without its name, behind so many other parameters.
+fn lines_after(inputs: &[Input], others: usize) -> String {
+    let line = |(i, input): (usize, &Input)| format!("{} as {}", input.unnest(others + i), quote(&input.name));
+    format!("(select {})", inputs.iter().enumerate().map(line).collect::<Vec<_>>().join(", "))
 }
 
 pub(crate) fn key_inputs<'t>(table: &'t Table, only: Option<&'t [usize]>, fallbacks: &Fallbacks) -> Vec<Input> {
@@ -190,7 +212,27 @@ pub(crate) fn upsert(table: &Table, form: Form, fallbacks: &Fallbacks) -> Statem
     if !conditions.is_empty() {
         from.push_str(&format!(" where {}", conditions.join(" and ")));
     }
-    let conflict: Vec<String> = table.key.iter().map(|c| quote(&c.name)).collect();
+    let sql = format!(
+        "insert into {} as t ({}) select {}{from} on conflict ({}) do update set {} where t.{v} < excluded.{v}",
+        relation(table),
+        targets.join(", "),
+        values.join(", "),
+        conflict_target(table),
+        sets(table, form, fallbacks).join(", "),
+        v = quote(&meta.version),
+    );
+    Statement::new(sql, inputs)
+}
+
+/// The columns of the key, which `on conflict` names.
+fn conflict_target(table: &Table) -> String {
+    let columns: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
+    columns.join(", ")
+}
+
+/// What a stored row becomes where the line is newer.
+fn sets(table: &Table, form: Form, fallbacks: &Fallbacks) -> Vec<String> {
+    let meta = &table.meta;
     let set = |c: &Column| {
         let fresh = format!("excluded.{}", quote(&c.name));
         format!("{} = {}", quote(&c.name), assigned(table, c, form, fallbacks, "excluded", &fresh))
@@ -199,16 +241,7 @@ pub(crate) fn upsert(table: &Table, form: Form, fallbacks: &Fallbacks) -> Statem
     let own =
         [Some(&meta.version), Some(&meta.deleted), Some(&meta.source_at), Some(&meta.synced_at), meta.errors.as_ref()];
     sets.extend(own.into_iter().flatten().map(|name| format!("{n} = excluded.{n}", n = quote(name))));
-    let sql = format!(
-        "insert into {} as t ({}) select {}{from} on conflict ({}) do update set {} where t.{v} < excluded.{v}",
-        relation(table),
-        targets.join(", "),
-        values.join(", "),
-        conflict.join(", "),
-        sets.join(", "),
-        v = quote(&meta.version),
-    );
-    Statement::new(sql, inputs)
+    sets
 }
 
 /// What a column of the stored row `t` becomes. `from` is the relation that holds the line, `fresh` the value there.
@@ -323,6 +356,12 @@ pub(crate) fn buried(table: &Table, source_at: &str, reason: &str, fallbacks: &F
         }
     };
     let mut sets: Vec<String> = table.columns.iter().filter_map(of_column).collect();
+    sets.extend(table.meta.versions.as_ref().map(|versions| {
+        // The columns that were set have the row's version now.
+        let set = table.columns.iter().filter(|column| !keep || column.role != Role::Data);
+        let names: Vec<String> = set.map(|column| literal(&column.name)).collect();
+        format!("{v} = nullif({v} - array[{}]::text[], '{{}}')", names.join(", "), v = quote(versions))
+    }));
     sets.extend([
         format!("{} = true", quote(&table.meta.deleted)),
         format!("{} = {source_at}", quote(&table.meta.source_at)),

@@ -1,10 +1,14 @@
 //! Clients of AWS: made when they are first needed, over one configuration a process.
 //!
-//! Credentials, region and endpoints come from where the AWS tools look for them (`AWS_PROFILE`, `AWS_REGION`,
-//! `AWS_ENDPOINT_URL`, the function's role). TLS is rustls over ring: the SDK's own default costs 20 ms at a cold start.
+//! A function has region and credentials in its environment. Everybody else has them where the AWS tools look for them
+//! (`AWS_PROFILE`, roles, metadata services): that is the feature `profiles`, which the command line has, and which would
+//! add 0.4 MB to a function. TLS is rustls over ring: the SDK's own default costs 20 ms at a cold start.
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+#[cfg(any(test, not(feature = "profiles")))]
+mod environment;
+pub(crate) mod http;
 
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{config_of, dynamodb};
@@ -13,38 +17,45 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_sdk_secretsmanager::config::SharedHttpClient;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use tokio::sync::OnceCell;
 use tributary_core::{Error, Result};
 
 static CONFIG: OnceCell<SdkConfig> = OnceCell::const_new();
 
-/// The configuration of this process, loaded at the first call. Costs about 1 ms.
+/// The configuration of this process, loaded at the first call.
 pub async fn config() -> &'static SdkConfig {
-    CONFIG.get_or_init(async || Box::pin(loader().load()).await).await
+    CONFIG.get_or_init(load).await
 }
 
-fn http_client() -> SharedHttpClient {
-    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+#[cfg(feature = "profiles")]
+async fn load() -> SdkConfig {
+    Box::pin(loader().load()).await
 }
 
-fn loader() -> ConfigLoader {
-    // A function would rather fail and be retried than wait for its own end. An unreachable endpoint, the usual trouble
-    // in a VPC, shows after three attempts of 2 s.
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(2))
-        .read_timeout(Duration::from_secs(10))
-        .operation_timeout(Duration::from_secs(30))
-        .build();
-    aws_config::defaults(BehaviorVersion::v2026_01_12())
-        .http_client(http_client())
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(timeouts)
+#[cfg(not(feature = "profiles"))]
+fn load() -> std::future::Ready<SdkConfig> {
+    std::future::ready(environment::config())
+}
+
+#[cfg(feature = "profiles")]
+fn loader() -> aws_config::ConfigLoader {
+    aws_config::defaults(version()).http_client(http::client()).retry_config(retries()).timeout_config(timeouts())
+}
+
+fn version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(3)
+}
+
+/// A function would rather fail and be retried than wait for its own end.
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().read_timeout(Duration::from_secs(10)).operation_timeout(Duration::from_secs(30)).build()
 }
 
 /// The region that this process runs in.

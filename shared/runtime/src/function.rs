@@ -2,13 +2,21 @@
 //!
 //! A module a source; here is what they share.
 
+#[cfg(feature = "airtable")]
+mod airtable_poll;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_stream;
 #[cfg(any(feature = "sequin", feature = "airtable"))]
 mod poll;
+#[cfg(feature = "sequin")]
+mod sequin_poll;
 
+#[cfg(feature = "airtable")]
+pub use airtable_poll::airtable_poll;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb_stream::dynamodb_stream;
+#[cfg(feature = "sequin")]
+pub use sequin_poll::sequin_poll;
 
 use lambda_runtime::Diagnostic;
 use serde_json::value::RawValue;

@@ -5,6 +5,8 @@
 //! It writes no SQL and decodes no source: that is `tributary_postgres` and `tributary_sources`. Called by the functions,
 //! the command line and the tests.
 
+#[cfg(feature = "airtable")]
+pub mod airtable_poll;
 pub mod aws;
 #[cfg(feature = "dynamodb")]
 pub mod backfill;
@@ -21,6 +23,8 @@ pub mod lease;
 pub mod metrics;
 pub mod replay;
 pub mod secrets;
+#[cfg(feature = "sequin")]
+pub mod sequin_poll;
 pub mod settings;
 pub mod sinks;
 #[cfg(feature = "dynamodb")]

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use tributary_core::batch::{Batch, Rejected};
-use tributary_core::event::Decoded;
-use tributary_core::pipeline::{Mapping, SourceKind};
+use tributary_core::event::{Decoded, Event, Origin, Undecodable};
+use tributary_core::pipeline::{Mapping, Pipeline, SourceKind};
 use tributary_core::route::route;
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::{Error, Result};
@@ -35,45 +35,95 @@ pub async fn replay<C: Credentials>(
         Error::config(format!("the mapping has no pipeline `{pipeline}`"))
             .with_hint("its dead letters can be discarded, or replayed with a mapping that has it")
     })?;
-    let mut batch = Batch::empty(pipeline);
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    // Letters by id, and whether they are done with.
     let mut ids = Vec::with_capacity(letters.len());
-    for letter in letters {
-        let event = batch.origins.len() as u32;
+    for (number, letter) in letters.into_iter().enumerate() {
         ids.push(letter.id);
-        // The letter keeps its position: whatever is wrong today is noted on the same letter.
-        match decode(&pipeline.source.kind, Bytes::from(letter.payload))? {
-            Ok(mut decoded) => {
-                decoded.origin.position = letter.position.into();
-                batch.origins.push(decoded.origin.clone());
-                route(pipeline, &decoded, event, unix_micros(), &mut batch.changes, &mut batch.rejected);
-            }
-            Err(bad) => {
-                let mut origin = bad.origin;
-                origin.position = letter.position.into();
-                batch.origins.push(origin);
-                batch.rejected.push(Rejected { event, table: None, error: bad.error.chain() });
-            }
+        for (owner, decoded) in owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload))? {
+            let part = match parts.iter_mut().position(|part| part.pipeline.name == owner.name) {
+                Some(position) => &mut parts[position],
+                None => {
+                    parts.push(Part { pipeline: owner, batch: Batch::empty(owner), letters: Vec::new() });
+                    let last = parts.len() - 1;
+                    &mut parts[last]
+                }
+            };
+            part.add(number, &letter.position, decoded);
         }
     }
-    let outcome = Box::pin(sink.apply(&batch, budget)).await?;
-    let is_dead = |event: u32| batch.rejected.iter().chain(&outcome.refused).any(|rejected| rejected.event == event);
-    let done: Vec<i64> = (0u32..).zip(&ids).filter(|(event, _)| !is_dead(*event)).map(|(_, id)| *id).collect();
+    let mut dead = vec![false; ids.len()];
+    let mut moved = vec![false; ids.len()];
+    for part in &parts {
+        let outcome = Box::pin(sink.apply(&part.batch, budget)).await?;
+        for rejected in part.batch.rejected.iter().chain(&outcome.refused) {
+            let letter = part.letters[rejected.event as usize];
+            dead[letter] = true;
+            // It is now a letter of the pipeline whose it should have been.
+            moved[letter] = part.pipeline.name != pipeline.name;
+        }
+    }
+    let done: Vec<i64> = (0..).zip(&ids).filter(|(at, _)| !dead[*at] || moved[*at]).map(|(_, id)| *id).collect();
     // After the commit: a letter that is left over by a crash in between is replayed again, which changes nothing.
-    let applied = if done.is_empty() { 0 } else { sink.discard(Which::Ids(&done)).await? };
-    Ok(Replayed { applied, dead: ids.len() as u64 - done.len() as u64 })
+    if !done.is_empty() {
+        sink.discard(Which::Ids(&done)).await?;
+    }
+    let still_dead = dead.iter().filter(|dead| **dead).count() as u64;
+    Ok(Replayed { applied: ids.len() as u64 - still_dead, dead: still_dead })
 }
 
-/// Decodes a letter's payload as its source does.
+/// The letters that one pipeline replays.
+struct Part<'p> {
+    pipeline: &'p Pipeline,
+    batch: Batch<'p>,
+    /// The letter of each event of the batch.
+    letters: Vec<usize>,
+}
+
+impl Part<'_> {
+    /// The letter keeps its position: whatever is wrong today is noted on the same letter.
+    fn add(&mut self, letter: usize, position: &str, decoded: Decoded) {
+        let event = self.batch.origins.len() as u32;
+        self.letters.push(letter);
+        let (Ok(Event { origin, .. }) | Err(Undecodable { origin, .. })) = &decoded;
+        self.batch.origins.push(Origin { position: position.into(), ..origin.clone() });
+        match decoded {
+            Ok(decoded) => {
+                let (received, Batch { changes, rejected, .. }) = (unix_micros(), &mut self.batch);
+                #[cfg(feature = "sequin")]
+                let from = changes.len();
+                route(self.pipeline, &decoded, event, received, changes, rejected);
+                #[cfg(feature = "sequin")]
+                crate::sequin_poll::route_moved(self.pipeline, &decoded, event, received, changes, from);
+            }
+            Err(bad) => self.batch.rejected.push(Rejected { event, table: None, error: bad.error.chain() }),
+        }
+    }
+}
+
+/// What a letter is, and to which pipelines. Mostly to its own; a message of Sequin that nobody took on its day is a letter
+/// of the first pipeline of its consumer, and may have found its own since.
 ///
 /// # Errors
 /// `Config` when this program was built without that source.
-fn decode(source: &SourceKind, payload: Bytes) -> Result<Decoded> {
-    match source {
+fn owners<'m>(
+    mapping: &'m Mapping,
+    pipeline: &'m Pipeline,
+    position: &str,
+    payload: Bytes,
+) -> Result<Vec<(&'m Pipeline, Decoded)>> {
+    match &pipeline.source.kind {
         #[cfg(feature = "dynamodb")]
-        SourceKind::Dynamodb { .. } => Ok(tributary_sources::dynamodb::stream::decode_record(payload).decoded),
+        SourceKind::Dynamodb { .. } => {
+            Ok(vec![(pipeline, tributary_sources::dynamodb::stream::decode_record(payload).decoded)])
+        }
+        #[cfg(feature = "sequin")]
+        SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) => {
+            Ok(crate::sequin_poll::owners(mapping, pipeline, position, &payload))
+        }
         #[allow(unreachable_patterns, reason = "where every source is built in")]
         _ => {
-            drop(payload);
+            drop((payload, position, mapping));
             Err(Error::config("this program cannot decode what it should replay")
                 .with_hint("replay with the command line, which has all sources"))
         }

@@ -7,7 +7,7 @@
 use std::io::{IsTerminal as _, stderr};
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tributary_core::{Error, Result};
@@ -46,17 +46,13 @@ fn subscriber<W>(format: Format, wanted: &str, writer: W) -> Result<impl Subscri
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(wanted.to_ascii_lowercase()).map_err(|error| {
+    let filter: Targets = wanted.to_ascii_lowercase().parse().map_err(|error| {
         Error::config(format!("the log filter `{wanted}` cannot be read"))
             .with_source(error)
             .with_hint("write error, warn, info, debug or trace, or a list of target=level")
     })?;
     // The span of an invocation carries the request id, which also a warning should have.
-    let span = "lambda_runtime=info".parse();
-    let filter = match span {
-        Ok(span) => filter.add_directive(span),
-        Err(_) => filter,
-    };
+    let filter = filter.with_target("lambda_runtime", Level::INFO);
     let (json, plain) = match format {
         Format::Json => {
             let layer = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);

@@ -66,6 +66,15 @@ impl<'m> Job<'m> {
     }
 }
 
+/// The time of a turn.
+#[derive(Clone, Copy)]
+struct Time {
+    /// While this lasts, the job may begin something.
+    share: Share,
+    /// What it has begun may take all that is left of the tick: a commit that is cut off is work lost.
+    whole: Share,
+}
+
 /// A kind of source that is polled.
 pub trait Poller<C> {
     /// What there is to do in this mapping.
@@ -162,8 +171,8 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
                 report.waiting(&job);
                 continue;
             }
-            let share = Share::of(budget, queue.len() + 1);
-            match Box::pin(self.turn(&job, request, &share, &mut report)).await {
+            let time = Time { share: Share::of(budget, queue.len() + 1), whole: Share::of(budget, 1) };
+            match Box::pin(self.turn(&job, request, time, &mut report)).await {
                 Ok(Ended::More) => queue.push_back(job),
                 Ok(_) => {}
                 Err(error) => report.failed(&job, &error),
@@ -185,7 +194,7 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
     }
 
     /// One turn of a job, under its lease.
-    async fn turn(&mut self, job: &Job<'_>, request: &Request, share: &Share, report: &mut Report) -> Result<Ended> {
+    async fn turn(&mut self, job: &Job<'_>, request: &Request, time: Time, report: &mut Report) -> Result<Ended> {
         let lead = job.lead()?;
         let began = unix_micros();
         let lease = match Lease::take(self.sinks.get(&lead.sink)?, &format!("{}/poll", job.name)).await {
@@ -196,8 +205,8 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
             }
             Err(error) => return Err(error),
         };
-        let mut turn = Turn::new(&self.mapping, job, &mut self.sinks, lease, request, report, share);
-        let ended = Box::pin(self.poller.run(&mut turn, share)).await;
+        let mut turn = Turn::new(&self.mapping, job, &mut self.sinks, lease, request, report, time.whole);
+        let ended = Box::pin(self.poller.run(&mut turn, &time.share)).await;
         let lease = turn.into_lease();
         let stop = match &ended {
             Ok(Ended::Stopped(stop)) => Some(stop.clone()),
@@ -205,7 +214,7 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
         };
         let state = State { began, stop };
         // A turn that failed counts as a turn: others wait too.
-        let stored = self.store(lead, &state, &lease, share).await;
+        let stored = self.store(lead, &state, &lease, &time.whole).await;
         let given_back = lease.give_back(self.sinks.get(&lead.sink)?).await;
         let ended = ended?;
         stored.and(given_back)?;

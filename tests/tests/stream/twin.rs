@@ -26,7 +26,16 @@ pub(crate) async fn twin(mapping: &Mapping, records: &[impl AsRef<str>]) -> Memo
         }
         assert!(rejected.is_empty(), "{rejected:?}");
         let (tables, name) = (&pipeline.tables, &pipeline.name);
-        let batch = Batch { pipeline: name, tables, origins, changes, rejected, checkpoint: None, replay: false, only_writer: false };
+        let batch = Batch {
+            pipeline: name,
+            tables,
+            origins,
+            changes,
+            rejected,
+            checkpoint: None,
+            replay: false,
+            only_writer: false,
+        };
         memory.apply(&batch, &Unlimited).await.unwrap();
     }
     memory

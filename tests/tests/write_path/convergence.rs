@@ -37,7 +37,12 @@ pub(crate) fn deliveries(children: bool) -> impl Strategy<Value = Vec<Vec<Change
         let unique: BTreeMap<_, _> = changes.into_iter().map(|c| ((c.key.clone(), c.version), c)).collect();
         unique.into_values().collect::<Vec<_>>()
     });
-    (history, any::<prop::sample::Index>()).prop_flat_map(|(history, twice)| {
+    history.prop_flat_map(delivered)
+}
+
+/// These changes in any order, some of them twice, in batches.
+pub(crate) fn delivered(history: Vec<Change>) -> impl Strategy<Value = Vec<Vec<Change>>> {
+    (Just(history), any::<prop::sample::Index>()).prop_flat_map(|(history, twice)| {
         let mut all = history.clone();
         all.extend(history.iter().skip(twice.index(history.len())).cloned());
         let cuts = prop::collection::vec(1..8usize, all.len());
@@ -68,7 +73,7 @@ pub(crate) fn newest(batches: &[Vec<Change>]) -> Vec<String> {
         let (id, version) = (text(&change.key[0]), change.version);
         match &change.op {
             Op::Upsert(row, _) => rows.push(format!("{id} | {} | {version} | f", text(&row[0]))),
-            Op::Delete(_) => {}
+            Op::Delete(_) | Op::Patch(_) => {}
             Op::Replace(set) => rows.extend(set.iter().map(|e| format!("{id} | {} | {version} | f", text(&e.row[0])))),
         }
     }

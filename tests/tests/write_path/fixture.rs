@@ -79,7 +79,16 @@ pub(crate) fn batch(tables: &[Table], mut changes: Vec<Change>) -> Batch<'_> {
             payload: format!("payload {at}").into(),
         })
         .collect();
-    Batch { pipeline: "test", tables, origins, changes, rejected: Vec::new(), checkpoint: None, replay: false, only_writer: false }
+    Batch {
+        pipeline: "test",
+        tables,
+        origins,
+        changes,
+        rejected: Vec::new(),
+        checkpoint: None,
+        replay: false,
+        only_writer: false,
+    }
 }
 
 pub(crate) fn target(url: &str) -> Target {

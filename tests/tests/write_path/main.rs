@@ -7,6 +7,7 @@ mod convergence;
 mod fixture;
 mod flight;
 mod interleaving;
+mod parts;
 mod pooled;
 mod purge;
 mod refusal;

@@ -5,14 +5,14 @@ use std::ops::Range;
 use super::fields::{Fields, Named, choice_of, text_of};
 use super::node::{Node, Shape, Text};
 use super::report::Report;
-use super::spelling::distance;
+use super::spelling::{distance, nearest};
 use super::table::identifier;
 use crate::cast::cast;
 use crate::cell::Cell;
 use crate::column_type::{Base, ColumnType};
 use crate::expr::Program;
 use crate::path::Path;
-use crate::pipeline::{Binding, From, OnError};
+use crate::pipeline::{Binding, From, OnError, SourceKind};
 use crate::table::{Column, Role};
 
 pub(super) const KEYS: &[&str] = &["from", "value", "type", "default", "on_error"];
@@ -25,16 +25,20 @@ pub(super) struct Lowered {
 }
 
 /// Where a column stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+#[derive(Clone, Copy)]
+pub(super) struct Place<'s> {
     /// Among the key columns.
     pub(super) key: bool,
     /// In a table of list elements.
     pub(super) children: bool,
+    /// In a table of whole items.
+    pub(super) root: bool,
+    /// The source; `None` when it is bad.
+    pub(super) source: Option<&'s SourceKind>,
 }
 
 /// Lowers a column.
-pub(super) fn lower(part: &Named<'_>, place: Place, report: &mut Report<'_>) -> Option<Lowered> {
+pub(super) fn lower(part: &Named<'_>, place: Place<'_>, report: &mut Report<'_>) -> Option<Lowered> {
     let name = identifier(&part.name, "a column", report);
     if let Shape::Scalar { .. } = part.body.shape {
         let ty = type_of(&text_of(part.body, &part.name.text, report)?, place, report);
@@ -76,7 +80,7 @@ fn own_path(name: &Text, report: &mut Report<'_>) -> Option<From> {
         .ok()
 }
 
-fn from(text: &Text, place: Place, report: &mut Report<'_>) -> Option<From> {
+fn from(text: &Text, place: Place<'_>, report: &mut Report<'_>) -> Option<From> {
     if text.text == "$index" {
         if !place.children {
             let message = "`$index` is a position in a list, and the rows of this table are no list's elements";
@@ -90,14 +94,70 @@ fn from(text: &Text, place: Place, report: &mut Report<'_>) -> Option<From> {
         }
         return Some(From::Index);
     }
+    if text.text == "$value" {
+        return whole(text, place, report);
+    }
     let root = text.text.strip_prefix("$root.");
-    if root.is_none() && (text.text.starts_with("$root") || text.text.starts_with("$index")) {
+    let is_word = |word: &str| text.text.starts_with(word);
+    if root.is_none() && (is_word("$root") || is_word("$index") || is_word("$value.") || is_word("$value[")) {
         let message = format!("`{}` names no field", text.text);
-        report.add("bad-path", text.span.clone(), message, "write `$root.` and a path, or `$index`");
+        let hint = if is_word("$value") {
+            "write the path alone: it begins at the row's part of the item"
+        } else {
+            "write `$root.` and a path, or `$index`"
+        };
+        report.add("bad-path", text.span.clone(), message, hint);
         return None;
     }
-    let path = path(root.unwrap_or(&text.text), &text.span, report)?;
+    let written = root.unwrap_or(&text.text);
+    let path = path(written, &text.span, report)?;
+    if written.starts_with('$') {
+        reserved(&path, root.is_some(), text, place, report)?;
+    }
     Some(if root.is_some() { From::Root(path) } else { From::Row(path) })
+}
+
+/// `$value`: the row's part of the item as it is.
+fn whole(text: &Text, place: Place<'_>, report: &mut Report<'_>) -> Option<From> {
+    let (message, hint) = if place.key && !place.children {
+        let message = "`$value` is all of the row's part of the item here, which is no key";
+        (message, "name a field of the item, or write `from: path[]` at the table")
+    } else if place.root && place.source.is_some_and(SourceKind::sends_parts) {
+        let message = "`$value` is the whole item here, and this source may send a part of it only";
+        (message, "name the fields, each a column")
+    } else {
+        return Some(From::Whole);
+    };
+    report.add("bad-value", text.span.clone(), message, hint);
+    None
+}
+
+/// Checks a path whose first field begins with `$` and stands without quotes. Only DynamoDB's attributes may be named so:
+/// where items have reserved fields, a mistyped one would be NULL for ever.
+fn reserved(path: &Path, is_root: bool, text: &Text, place: Place<'_>, report: &mut Report<'_>) -> Option<()> {
+    let Some(source) = place.source else { return Some(()) };
+    if matches!(source, SourceKind::Dynamodb { .. }) {
+        return Some(());
+    }
+    let all = source.reserved_fields();
+    let field = path.first_field().unwrap_or_default();
+    let at_top = is_root || place.root;
+    if at_top && all.contains(&field) && path.steps().len() == 1 {
+        return Some(());
+    }
+    let hint = match nearest(field, all.iter().copied()) {
+        Some(meant) if place.root => format!("write `{meant}`"),
+        Some(meant) => format!("write `$root.{meant}`"),
+        None => format!("a field of that name stands in quotes: `\'\"{field}\"\'`"),
+    };
+    let message = match all {
+        [] => format!("{} has no `{field}`", source.noun()),
+        _ if all.contains(&field) && !at_top => format!("`{field}` stands at the top of the item"),
+        _ if all.contains(&field) => format!("`{field}` is text, with nothing inside"),
+        _ => format!("`{field}` is not one of {}", all.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ")),
+    };
+    report.add("bad-path", text.span.clone(), message, hint);
+    None
 }
 
 /// A path of the item.
@@ -107,7 +167,7 @@ pub(super) fn path(text: &str, span: &Range<usize>, report: &mut Report<'_>) -> 
 }
 
 /// A template or expression.
-pub(super) fn program(node: &Node, key: &str, place: Place, report: &mut Report<'_>) -> Option<Program> {
+pub(super) fn program(node: &Node, key: &str, place: Place<'_>, report: &mut Report<'_>) -> Option<Program> {
     let text = text_of(node, key, report)?;
     match Program::parse(&text.text) {
         Ok(program) if program.uses_index() && !place.children => {
@@ -157,12 +217,17 @@ const TYPES: [&str; 20] = [
     "interval",
 ];
 
-fn type_of(text: &Text, place: Place, report: &mut Report<'_>) -> Option<ColumnType> {
+fn type_of(text: &Text, place: Place<'_>, report: &mut Report<'_>) -> Option<ColumnType> {
     let ty = ColumnType::parse(&text.text)
         .inspect_err(|e| {
             report.add_error("unknown-type", text.span.clone(), e, "write a Postgres type, such as `text`");
         })
         .ok()?;
+    if text.text == "auto" {
+        let message = "a column's type is said here; `auto` is for all fields that no column names";
+        report.add("bad-auto", text.span.clone(), message, "write a type, or `\"*\": auto` for all others");
+        return None;
+    }
     if let Base::Other { name, modifier } = &ty.base {
         let near = TYPES.iter().find(|known| name.len() >= 4 && known.len() >= 4 && distance(name, known) == 1);
         if let Some(known) = near {
@@ -189,7 +254,7 @@ fn default(
     node: &Node,
     fields: &Fields<'_>,
     ty: Option<&ColumnType>,
-    place: Place,
+    place: Place<'_>,
     report: &mut Report<'_>,
 ) -> Option<Cell> {
     if place.key {
@@ -219,7 +284,7 @@ fn default(
         .ok()
 }
 
-fn on_error(node: &Node, ty: Option<&ColumnType>, place: Place, report: &mut Report<'_>) -> Option<OnError> {
+fn on_error(node: &Node, ty: Option<&ColumnType>, place: Place<'_>, report: &mut Report<'_>) -> Option<OnError> {
     let word = choice_of(node, "on_error", &["dead_letter", "null", "truncate"], report)?;
     let span = node.span.clone();
     if word == "dead_letter" {

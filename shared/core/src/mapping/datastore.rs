@@ -1,6 +1,9 @@
 //! `datastores:` — the systems that pipelines read and write. Secrets are references; one that stands in the file is a
 //! finding, and no snippet shows it.
 
+pub(super) mod airtable;
+pub(super) mod sequin;
+
 use std::ops::Range;
 
 use indexmap::IndexMap;
@@ -35,21 +38,12 @@ pub(super) const REFERENCE_KEYS: &[&str] = &["env", "secret", "field", "file"];
 /// Keys whose values no snippet shows.
 const SECRETS: &[&str] = &["password", "passwd", "url", "auth", "token", "api_key", "access_key", "secret_key"];
 
+/// The types of this release.
+const TYPES: [&str; 4] = ["postgres", "dynamodb", "sequin", "airtable"];
+
 /// Types of later releases.
-const LATER: &[&str] = &[
-    "odk",
-    "sequin",
-    "airtable",
-    "webhook",
-    "mysql",
-    "mariadb",
-    "clickhouse",
-    "nats",
-    "redis",
-    "http",
-    "kafka",
-    "sqlite",
-];
+const LATER: &[&str] =
+    &["odk", "webhook", "mysql", "mariadb", "clickhouse", "nats", "redis", "http", "kafka", "sqlite"];
 
 /// The datastores of a file, bad ones among them, so that a reference to one is not a finding too.
 pub(super) struct Datastores {
@@ -60,6 +54,11 @@ impl Datastores {
     /// All of them, when all are good.
     pub(super) fn into_good(self) -> Option<IndexMap<String, Datastore>> {
         self.all.into_iter().map(|(name, store)| Some((name, store?))).collect()
+    }
+
+    /// The datastore that a node names, without a finding.
+    pub(super) fn peek(&self, node: &Node) -> Option<&Datastore> {
+        self.all.get(&node.as_text()?.text)?.as_ref()
     }
 
     /// The datastore that a pipeline names. `None` after a finding, here or where the datastore stands.
@@ -107,11 +106,7 @@ fn hide_secrets(node: &Node, report: &mut Report<'_>) {
 
 fn lower(part: &Named<'_>, report: &mut Report<'_>) -> Option<Datastore> {
     // The type decides which keys there are, so it is read before the map is opened.
-    let kind = match &part.body.shape {
-        Shape::Map(entries) => entries.iter().find(|entry| entry.key.text == "type").map(|entry| &entry.value),
-        _ => None,
-    };
-    let Some(kind) = kind else {
+    let Some(kind) = part.body.entry("type") else {
         let fields = Fields::open(part.body, "a datastore", part.name.span.clone(), &all_keys(part), report)?;
         fields.required("type", "postgres", report);
         return None;
@@ -124,14 +119,22 @@ fn lower(part: &Named<'_>, report: &mut Report<'_>) -> Option<Datastore> {
         "dynamodb" => {
             dynamodb(&part.open("a dynamodb datastore", DYNAMODB_KEYS, report)?, report).map(Datastore::Dynamodb)
         }
+        "sequin" => {
+            sequin::lower(&part.open("a sequin datastore", sequin::KEYS, report)?, report).map(Datastore::Sequin)
+        }
+        "airtable" => {
+            let fields = part.open("an airtable datastore", airtable::KEYS, report)?;
+            airtable::lower(&fields, report).map(Datastore::Airtable)
+        }
         other => {
+            let all = "the types are `postgres`, `dynamodb`, `sequin` and `airtable`";
             if LATER.contains(&other) {
                 let message = format!("this release has no source or sink of type `{other}`");
-                report.add("not-in-this-release", kind.span, message, "the types are `postgres` and `dynamodb`");
+                report.add("not-in-this-release", kind.span, message, all);
             } else {
-                let hint = match nearest(other, ["postgres", "dynamodb"]) {
+                let hint = match nearest(other, TYPES) {
                     Some(meant) => format!("write `type: {meant}`"),
-                    None => "the types are `postgres` and `dynamodb`".to_owned(),
+                    None => all.to_owned(),
                 };
                 report.add("unknown-word", kind.span, format!("`{other}` is no type of datastore"), hint);
             }

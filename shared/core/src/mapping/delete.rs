@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::column::Lowered;
+use super::duration::duration;
 use super::fields::{Fields, choice_of};
 use super::node::{Node, Shape, Text};
 use super::report::Report;
@@ -49,7 +50,7 @@ pub(super) fn lower(node: &Node, report: &mut Report<'_>) -> Option<Policy> {
     let word = fields.choice("mode", MODES, report);
     let keep = fields.boolean("keep", report);
     let ttl = fields.choice("ttl", &["apply", "ignore"], report);
-    let purge_after = fields.get("purge_after").map(|node| duration(node, report));
+    let purge_after = fields.get("purge_after").map(|node| duration(node, "30d", report));
     let mut columns = Vec::new();
     for (key, role) in [("column", Role::DeletedFlag), ("at", Role::DeletedAt), ("reason", Role::DeletedReason)] {
         if let Some(name) = fields.text(key, report)
@@ -128,28 +129,4 @@ pub(super) fn add_columns(policy: &Policy, key: &[Lowered], columns: &mut Vec<Lo
         }
         mapped.column.role = *role;
     }
-}
-
-/// `30d`, `12h`, `5m`, `90s`.
-fn duration(node: &Node, report: &mut Report<'_>) -> Option<Duration> {
-    let read = || {
-        let text = node.as_text()?.text;
-        let seconds = match text.chars().last()? {
-            'd' => 24 * 60 * 60,
-            'h' => 60 * 60,
-            'm' => 60,
-            's' => 1,
-            _ => return None,
-        };
-        let count = &text[..text.len() - 1];
-        let count: u64 = count.bytes().all(|b| b.is_ascii_digit()).then(|| count.parse().ok())??;
-        // Beyond what an interval of Postgres holds there is no point in counting.
-        count.checked_mul(seconds).filter(|seconds| *seconds <= 1000 * 366 * 24 * 60 * 60).map(Duration::from_secs)
-    };
-    let duration = read();
-    if duration.is_none() {
-        let message = "this is not a length of time";
-        report.add("bad-duration", node.span.clone(), message, "write a number and `d`, `h`, `m` or `s`: `30d`");
-    }
-    duration
 }

@@ -9,7 +9,6 @@ use super::spelling::nearest;
 /// Keys that belong to sources and features of later releases. They are refused by name.
 const LATER: &[&str] = &[
     "enrichment",
-    "every",
     "view",
     "children",
     "externalstores",
@@ -42,6 +41,18 @@ impl<'n> Fields<'n> {
         known: &[&str],
         report: &mut Report<'_>,
     ) -> Option<Self> {
+        Fields::open_beside(node, what, at, known, &[], report)
+    }
+
+    /// As [`Fields::open`], without a finding for these other keys, which have findings of their own.
+    pub(super) fn open_beside(
+        node: &'n Node,
+        what: &'static str,
+        at: Range<usize>,
+        known: &[&str],
+        others: &[&str],
+        report: &mut Report<'_>,
+    ) -> Option<Self> {
         let Shape::Map(entries) = &node.shape else {
             let keys = known.iter().map(|key| format!("`{key}:`")).collect::<Vec<_>>().join(", ");
             let span = if node.span.is_empty() { at } else { node.span.clone() };
@@ -57,7 +68,7 @@ impl<'n> Fields<'n> {
             if entries[..position].iter().any(|earlier| earlier.key.text == key.text) {
                 let message = format!("`{}` stands here twice", key.text);
                 report.add("duplicate-key", key.span.clone(), message, "remove one of the two");
-            } else if !known.contains(&key.text.as_str()) {
+            } else if !known.iter().chain(others).any(|known| *known == key.text) {
                 unknown(what, key, known, report);
             }
         }

@@ -4,10 +4,14 @@
 //! part of the grammar; each part reports what is wrong in it and goes on, so that a user sees all findings at once.
 //! Nothing is read beside the text, and no secret: the mapping only refers to them.
 
+mod address;
 mod column;
+mod consumers;
 mod datastore;
 mod delete;
+mod duration;
 mod fields;
+mod key;
 mod node;
 mod pipeline;
 mod report;

@@ -58,6 +58,14 @@ impl Node {
         }
     }
 
+    /// The value of a key, when this is a map that has it.
+    pub(super) fn entry(&self, key: &str) -> Option<&Node> {
+        match &self.shape {
+            Shape::Map(entries) => entries.iter().find(|entry| entry.key.text == key).map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
     /// The text, when this is text and not a number, a boolean or null.
     pub(super) fn as_text(&self) -> Option<Text> {
         match (&self.shape, self.literal()) {
@@ -131,7 +139,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<Node> {
 fn hide_line(text: &str, span: &Range<usize>, report: &mut Report<'_>) {
     let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    for word in ["password:", "url:"] {
+    for word in ["password:", "url:", "token:"] {
         if let Some(found) = line.find(word) {
             report.hide(start + found + word.len()..start + line.len());
         }

@@ -1,5 +1,6 @@
 //! `pipelines:` — from one source to the tables of one sink.
 
+use super::consumers::Consumers;
 use super::datastore::Datastores;
 use super::delete::Policy;
 use super::fields::{Fields, Named, named};
@@ -8,22 +9,25 @@ use super::table::{self, identifier};
 use super::writers::Writers;
 use super::{delete, source};
 use crate::pipeline::{Datastore, Pipeline, SourceKind};
-use crate::table::MetaColumns;
+use crate::table::{MetaColumns, VersionType};
 
 pub(super) const KEYS: &[&str] = &["source", "sink"];
 pub(super) const SINK_KEYS: &[&str] = &["datastore", "schema", "delete", "meta", "tables"];
-pub(super) const META_KEYS: &[&str] = &["version", "deleted", "synced_at", "source_at", "errors", "versions"];
+pub(super) const META_KEYS: &[&str] =
+    &["version", "version_type", "deleted", "synced_at", "source_at", "errors", "versions"];
 
 /// What all tables of a sink have in common.
-pub(super) struct Common {
+pub(super) struct Common<'s> {
     /// The schema of tables that name none.
     pub(super) schema: Option<String>,
     /// The delete policy of tables that have none.
     pub(super) delete: Option<Policy>,
     /// The columns that Tributary keeps; `errors` is set, `versions` where the source sends parts.
     pub(super) meta: MetaColumns,
-    /// The key attributes of the source's table, where they are known.
-    pub(super) source_key: Option<Vec<String>>,
+    /// The source; `None` when it is bad.
+    pub(super) source: Option<&'s SourceKind>,
+    /// The source's datastore, also when the source is bad otherwise.
+    pub(super) reads: Option<&'s Datastore>,
 }
 
 /// Lowers all pipelines of the file; `None` when one of them is bad.
@@ -40,13 +44,21 @@ pub(super) fn lower_all(root: &Fields<'_>, stores: &Datastores, report: &mut Rep
             format!("write `pipelines: {example}`"),
         );
     }
-    let all: Vec<_> = parts.iter().map(|part| lower(part, stores, &mut writers, report)).collect();
+    let mut consumers = Consumers::default();
+    let all: Vec<_> = parts.iter().map(|part| lower(part, stores, &mut writers, &mut consumers, report)).collect();
+    consumers.check(report);
     all.into_iter().collect()
 }
 
-fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &mut Report<'_>) -> Option<Pipeline> {
+fn lower(
+    part: &Named<'_>,
+    stores: &Datastores,
+    writers: &mut Writers,
+    consumers: &mut Consumers,
+    report: &mut Report<'_>,
+) -> Option<Pipeline> {
     let fields = part.open("a pipeline", KEYS, report)?;
-    let source = source::lower(&fields, stores, report);
+    let source = source::lower(&fields, &part.name.text, stores, consumers, report);
     let sink = fields.required("sink", "{ datastore: warehouse, tables: { … } }", report)?;
     let at = fields.key_span("sink").unwrap_or_default();
     let sink = Fields::open(sink, "a sink", at, SINK_KEYS, report)?;
@@ -67,11 +79,9 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     let common = Common {
         schema: schema.or(store_schema),
         delete: sink.get("delete").and_then(|node| delete::lower(node, report)),
-        meta: meta(&sink, source.as_ref().is_some_and(|source| source.kind.sends_parts()), report),
-        source_key: source.as_ref().and_then(|source| match &source.kind {
-            SourceKind::Dynamodb { key, .. } => key.clone(),
-            SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) | SourceKind::Airtable(_) => None,
-        }),
+        meta: meta(&sink, source.as_ref().map(|source| &source.kind), &fields, report),
+        source: source.as_ref().map(|source| &source.kind),
+        reads: fields.get("source").and_then(|node| node.entry("datastore")).and_then(|node| stores.peek(node)),
     };
     let tables = sink.required("tables", "{ users: { key: { … }, columns: { … } } }", report)?;
     let parts = named(tables, "table", false, report);
@@ -91,13 +101,46 @@ fn lower(part: &Named<'_>, stores: &Datastores, writers: &mut Writers, report: &
     Some(Pipeline { name: part.name.text.clone(), source: source?, sink: datastore?.text, tables, routes })
 }
 
-/// The names of our own columns. `errors` and `versions` are set, and taken out again of tables that need no such column.
-fn meta(sink: &Fields<'_>, parts: bool, report: &mut Report<'_>) -> MetaColumns {
-    let versions = parts.then(|| "_versions".to_owned());
+/// Our own columns. `errors` and `versions` are set, and taken out again of tables that need no such column.
+fn meta(sink: &Fields<'_>, source: Option<&SourceKind>, pipeline: &Fields<'_>, report: &mut Report<'_>) -> MetaColumns {
+    let versions = source.is_some_and(SourceKind::sends_parts).then(|| "_versions".to_owned());
     let mut meta = MetaColumns { errors: Some("_errors".into()), versions, ..MetaColumns::default() };
-    let Some(node) = sink.get("meta") else { return meta };
+    if let Some(SourceKind::SequinLegacy(_)) = source {
+        meta.version = "updated_idx".into();
+        meta.version_type = VersionType::Bigint;
+    }
     let at = sink.key_span("meta").unwrap_or_default();
-    let Some(fields) = Fields::open(node, "meta", at, META_KEYS, report) else { return meta };
+    let fields = sink.get("meta").and_then(|node| Fields::open(node, "meta", at, META_KEYS, report));
+    if let Some(fields) = &fields {
+        names(&mut meta, fields, report);
+        if let (Some(span), Some(_), None) = (fields.key_span("versions"), source, &meta.versions) {
+            let message = "this source sends whole items, whose columns need no versions of their own";
+            report.add("conflict", span, message, "remove `versions`");
+        }
+        if let Some(ty) = fields.choice("version_type", &["numeric", "bigint"], report) {
+            meta.version_type = if ty == "bigint" { VersionType::Bigint } else { VersionType::Numeric };
+        }
+    }
+    let Some(source) = source.filter(|_| meta.version_type == VersionType::Bigint) else { return meta };
+    match source {
+        SourceKind::SequinLegacy(source) if source.epoch > 0 => {
+            let span = pipeline.get("source").and_then(|node| node.entry("epoch")).map(|node| node.span.clone());
+            let message = format!("a version of epoch {} is more than `{} bigint` holds", source.epoch, meta.version);
+            let hint = "write `meta: { version_type: numeric }` at the sink; a table that exists needs \
+                        `alter column … type numeric`";
+            report.add("small-version", span.unwrap_or_default(), message, hint);
+        }
+        SourceKind::SequinLegacy(_) => {}
+        _ => {
+            let span = fields.and_then(|fields| fields.key_span("version_type")).unwrap_or_default();
+            let message = format!("the versions of {} are more than a bigint holds", source.noun());
+            report.add("small-version", span, message, "remove `version_type`, or write `numeric`");
+        }
+    }
+    meta
+}
+
+fn names(meta: &mut MetaColumns, fields: &Fields<'_>, report: &mut Report<'_>) {
     let mut name = |key: &str, place: &mut String| {
         if let Some(name) = fields.text(key, report).and_then(|name| identifier(&name, "a column", report)) {
             *place = name;
@@ -113,5 +156,4 @@ fn meta(sink: &Fields<'_>, parts: bool, report: &mut Report<'_>) -> MetaColumns 
     if let Some(versions) = &mut meta.versions {
         name("versions", versions);
     }
-    meta
 }

@@ -7,7 +7,9 @@
     reason = "the schema is derived from these types; values of them are never made"
 )]
 
+mod datastore;
 mod named;
+mod source;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,7 +19,9 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
+use datastore::Datastore;
 use named::{Named, without_null};
+use source::Source;
 
 /// The JSON Schema of a mapping file (draft 2020-12).
 pub fn schema() -> Value {
@@ -35,137 +39,6 @@ pub(super) struct Mapping {
     pipelines: Named<Pipeline>,
 }
 
-/// A system that is read or written.
-#[derive(JsonSchema)]
-#[schemars(tag = "type", rename_all = "lowercase")]
-pub(super) enum Datastore {
-    /// A Postgres database: a sink.
-    Postgres(Postgres),
-    /// DynamoDB in one region: a source.
-    Dynamodb(Dynamodb),
-}
-
-/// How to reach a Postgres database: by `url`, by `secret`, or by `host` and what belongs to it.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Postgres {
-    /// Where the connection URL is kept.
-    url: Option<Reference>,
-    /// Name or ARN of a Secrets Manager secret as RDS keeps it: JSON with username, password, host, port, dbname.
-    secret: Option<String>,
-    /// The host; beside `secret`, instead of the secret's.
-    host: Option<String>,
-    /// The port, 5432 by default.
-    #[schemars(range(min = 1))]
-    port: Option<u16>,
-    /// The user.
-    user: Option<String>,
-    /// The database; the user's name by default.
-    dbname: Option<String>,
-    /// How the user proves who it is.
-    auth: Option<Auth>,
-    /// Where the password is kept.
-    password: Option<Reference>,
-    /// The database's region for `auth: iam`; the function's own by default.
-    region: Option<String>,
-    /// Transport security: `auto` verifies against the RDS roots unless the host is this machine.
-    tls: Option<Tls>,
-    /// The schema of tables that name none.
-    #[schemars(length(min = 1, max = 63))]
-    schema: Option<String>,
-    /// Whether the connection goes through a proxy that pins sessions (RDS Proxy, PgBouncer).
-    proxy: Option<bool>,
-    /// Whether missing tables and columns are added when a function starts; `off` by default.
-    auto_migrate: Option<AutoMigrate>,
-}
-
-/// How to reach DynamoDB.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Dynamodb {
-    /// The region; the function's own by default.
-    region: Option<String>,
-    /// Another endpoint, for local emulators.
-    #[schemars(regex(pattern = "^https?://"))]
-    endpoint: Option<String>,
-}
-
-/// Where a secret is kept. The file never holds one itself.
-#[derive(JsonSchema)]
-#[schemars(untagged, deny_unknown_fields)]
-pub(super) enum Reference {
-    /// In an environment variable.
-    Env {
-        /// Its name.
-        #[schemars(length(min = 1))]
-        env: String,
-    },
-    /// In Secrets Manager.
-    Secret {
-        /// Name or ARN.
-        #[schemars(length(min = 1))]
-        secret: String,
-        /// The field of its JSON; the whole string by default.
-        field: Option<String>,
-    },
-    /// In a file.
-    File {
-        /// Its path.
-        #[schemars(length(min = 1))]
-        file: String,
-    },
-}
-
-/// How a user proves who it is.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum Auth {
-    /// By an IAM authentication token.
-    Iam(Iam),
-    /// By a password that is kept elsewhere.
-    Password(Reference),
-}
-
-/// An IAM authentication token, made for each connection.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-pub(super) enum Iam {
-    Iam,
-}
-
-/// Transport security.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum Tls {
-    /// Verify unless the host is this machine, or never.
-    Word(TlsWord),
-    /// Verify the certificate and the host's name.
-    Verify(Verify),
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-pub(super) enum TlsWord {
-    Auto,
-    Off,
-}
-
-/// Verify the certificate and the host's name.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Verify {
-    /// Who is trusted: `rds`, `system`, or the path of a PEM file.
-    #[schemars(regex(pattern = "^(rds|system|.*/.*)$"))]
-    root: String,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-pub(super) enum AutoMigrate {
-    Additive,
-    Off,
-}
-
 /// From one source to the tables of one sink.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -174,27 +47,6 @@ pub(super) struct Pipeline {
     source: Source,
     /// What is written.
     sink: Sink,
-}
-
-/// What is read.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub(super) struct Source {
-    /// A datastore of type `dynamodb`.
-    datastore: String,
-    /// The table whose stream is read.
-    #[schemars(regex(pattern = "^[A-Za-z0-9_.-]{3,255}$"))]
-    table: String,
-    /// The table's key attributes; then every key of the sink is checked against them.
-    key: Option<SourceKey>,
-}
-
-/// One key attribute, or two.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-pub(super) enum SourceKey {
-    One(String),
-    Both(#[schemars(length(min = 1, max = 2))] Vec<String>),
 }
 
 /// What is written.
@@ -218,8 +70,10 @@ pub(super) struct Sink {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Meta {
-    /// The row's version; `_version` by default.
+    /// The row's version; `_version` by default, `updated_idx` for a legacy Sequin.
     version: Option<String>,
+    /// The type of that column in tables that are made: `numeric`, or `bigint`, which only a legacy Sequin's versions fit.
+    version_type: Option<VersionType>,
     /// Whether the row is a tombstone; `_deleted` by default.
     deleted: Option<String>,
     /// When the row was last written; `_synced_at` by default.
@@ -233,20 +87,42 @@ pub(super) struct Meta {
     versions: Option<String>,
 }
 
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum VersionType {
+    Numeric,
+    Bigint,
+}
+
 /// A table of the sink.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Table {
     /// The part of the item that is a row: a sub-document (`appearance`), or the elements of a list (`lines[]`).
     from: Option<String>,
-    /// The columns that tell rows apart.
-    key: Named<Column>,
+    /// The columns that tell rows apart. Records have a default: `record_id` in Airtable, `upstream_id` in a legacy Sequin.
+    key: Option<Named<Column>>,
     /// The other columns.
-    columns: Option<Named<Column>>,
+    columns: Option<Columns>,
     /// An expression; rows for which it doesn't hold are deleted.
     when: Option<String>,
     /// What becomes of a row when its item is deleted; `soft` by default, `hard` for the elements of a list.
     delete: Option<Delete>,
+}
+
+/// Columns by name, `auto` for all fields of the source, or `"*": auto` among the names for all others.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub(super) enum Columns {
+    Auto(Auto),
+    Named(Named<Column>),
+}
+
+/// All fields, with the types that the source says. New fields become columns, removed ones stay.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(super) enum Auto {
+    Auto,
 }
 
 /// A column: its type alone, when it comes from the field of its name; or where it comes from and its type.
@@ -263,7 +139,8 @@ pub(super) enum Column {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, inline)]
 pub(super) struct WholeColumn {
-    /// A path in the row's part of the item, `$root.` and a path from the top of it, or `$index`.
+    /// A path in the row's part of the item, `$root.` and a path from the top of it, `$index`, or `$value`, the part itself.
+    /// Records have `$id` and `$created` at the top.
     from: Option<String>,
     /// A Jinja template or expression, instead of `from`.
     value: Option<String>,

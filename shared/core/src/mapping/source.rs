@@ -1,69 +1,110 @@
 //! `source:` of a pipeline — what is read.
 
+pub(super) mod airtable;
+pub(super) mod dynamodb;
+pub(super) mod sequin;
+
 use std::time::Duration;
 
+use super::consumers::Consumers;
 use super::datastore::Datastores;
+use super::duration::duration;
 use super::fields::{Fields, text_of};
-use super::node::{Node, Shape};
+use super::node::{Node, Shape, Text};
 use super::report::Report;
-use crate::pipeline::{Datastore, Source, SourceKind};
-
-pub(super) const KEYS: &[&str] = &["datastore", "table", "key"];
+use crate::pipeline::{Datastore, SequinProtocol, Source, SourceKind};
+use crate::value::Value;
 
 /// Lowers the source of a pipeline.
-pub(super) fn lower(pipeline: &Fields<'_>, stores: &Datastores, report: &mut Report<'_>) -> Option<Source> {
+pub(super) fn lower(
+    pipeline: &Fields<'_>,
+    name: &str,
+    stores: &Datastores,
+    consumers: &mut Consumers,
+    report: &mut Report<'_>,
+) -> Option<Source> {
     let node = pipeline.required("source", "{ datastore: app, table: users }", report)?;
     let at = pipeline.key_span("source").unwrap_or_default();
-    let fields = Fields::open(node, "a source", at, KEYS, report)?;
-    let datastore = fields.required_text("datastore", "app", report);
-    let table = fields.required_text("table", "users", report);
-    let key = fields.get("key").map(|node| key(node, report));
-    if let Some(table) = &table {
-        // Naming rules of DynamoDB's developer guide.
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if !(3..=255).contains(&table.text.len()) || !table.text.chars().all(fits) {
-            let message = format!("`{}` is not the name of a DynamoDB table", table.text);
-            let hint = "a name has 3 to 255 letters, digits, `_`, `-` and `.`";
-            report.add("bad-table-name", table.span.clone(), message, hint);
+    // The datastore decides which keys there are, so it is looked up before the map is opened.
+    let datastore = node.entry("datastore").and_then(|node| text_of(node, "datastore", report));
+    let store = datastore.as_ref().and_then(|name| stores.find(name, report));
+    let (what, keys, others): (_, _, &[&str]) = match store {
+        Some(Datastore::Dynamodb(_)) => ("a dynamodb source", dynamodb::KEYS.to_vec(), &[]),
+        Some(Datastore::Sequin(store)) if store.protocol == SequinProtocol::Stream => {
+            ("a source of a sequin stream", sequin::KEYS.to_vec(), &[sequin::COLLECTION])
         }
-    }
-    let datastore = datastore?;
-    match stores.find(&datastore, report)? {
-        Datastore::Dynamodb(_) => {}
-        Datastore::Sequin(_) | Datastore::Airtable(_) => return None,
+        Some(Datastore::Sequin(_)) => ("a source of a legacy sequin", sequin::LEGACY_KEYS.to_vec(), &[sequin::TABLE]),
+        Some(Datastore::Airtable(_)) => ("an airtable source", airtable::KEYS.to_vec(), &[]),
+        Some(Datastore::Postgres(_)) | None => {
+            let all = [dynamodb::KEYS, sequin::KEYS, sequin::LEGACY_KEYS, airtable::KEYS].concat();
+            ("a source", all, &[])
+        }
+    };
+    let fields = Fields::open_beside(node, what, at, &keys, others, report)?;
+    fields.required("datastore", "app", report)?;
+    let (datastore, store) = (datastore?, store?);
+    let every = match store {
+        Datastore::Dynamodb(_) => Some(Duration::ZERO),
+        _ => fields.get("every").map_or(Some(Duration::ZERO), |node| duration(node, "5m", report)),
+    };
+    let kind = match store {
+        Datastore::Dynamodb(_) => dynamodb::lower(&fields, report),
+        Datastore::Sequin(store) if store.protocol == SequinProtocol::Stream => sequin::stream(&fields, report),
+        Datastore::Sequin(_) => sequin::legacy(&fields, report),
+        Datastore::Airtable(_) => airtable::lower(&fields, every, report),
         Datastore::Postgres(_) => {
             let message = format!("`{}` is a postgres datastore, which this release cannot read from", datastore.text);
-            report.add("wrong-datastore", datastore.span, message, "name a datastore of type `dynamodb`");
-            return None;
+            let hint = "name a datastore of type `dynamodb`, `sequin` or `airtable`";
+            report.add("wrong-datastore", datastore.span.clone(), message, hint);
+            None
         }
-    }
-    let key = key.map_or(Some(None), |key| key.map(Some))?;
-    Some(Source {
-        datastore: datastore.text,
-        kind: SourceKind::Dynamodb { table: table?.text, key },
-        every: Duration::ZERO,
-    })
+    };
+    let source = Source { datastore: datastore.text, kind: kind?, every: every? };
+    consumers.add(name, &source, &fields);
+    Some(source)
 }
 
-/// The key attributes of the source's table, where the file names them.
-fn key(node: &Node, report: &mut Report<'_>) -> Option<Vec<String>> {
-    let names = match &node.shape {
+/// A name, or a list of different ones.
+fn names(node: &Node, most: usize, wanted: &str, report: &mut Report<'_>) -> Option<Vec<String>> {
+    let names: Vec<Text> = match &node.shape {
         Shape::List(items) => {
-            if !(1..=2).contains(&items.len()) {
-                let message = "a DynamoDB table has one key attribute, or two";
-                report.add("bad-source-key", node.span.clone(), message, "write `key: id` or `key: [pk, sk]`");
+            if !(1..=most).contains(&items.len()) {
+                report.add("bad-source-key", node.span.clone(), wanted, "write `key: id` or `key: [pk, sk]`");
                 return None;
             }
             items.iter().map(|item| text_of(item, "key", report)).collect::<Option<Vec<_>>>()?
         }
         _ => vec![text_of(node, "key", report)?],
     };
-    if let [first, second] = names.as_slice()
-        && first.text == second.text
-    {
-        let message = "the two key attributes are the same";
-        report.add("bad-source-key", second.span.clone(), message, "name the partition key and the sort key");
-        return None;
+    for (position, name) in names.iter().enumerate() {
+        if names[..position].iter().any(|earlier| earlier.text == name.text) {
+            let message = format!("`{}` stands in the key twice", name.text);
+            report.add("bad-source-key", name.span.clone(), message, "remove one of the two");
+            return None;
+        }
     }
     Some(names.into_iter().map(|name| name.text).collect())
+}
+
+/// `epoch:` — which count of the source its versions are of.
+fn epoch(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<u32> {
+    let Some(node) = fields.get("epoch") else { return Some(0) };
+    let epoch = match node.literal() {
+        Some(Value::Number(number)) => number.to_i128().and_then(|number| u32::try_from(number).ok()),
+        _ => None,
+    };
+    if epoch.is_none() {
+        let message = format!("`epoch` is a whole number from 0 to {}", u32::MAX);
+        report.add("wrong-type", node.span.clone(), message, "write `epoch: 1` when the source counts anew");
+    }
+    epoch
+}
+
+/// Which consumer of Sequin a source reads, and whether it takes a part of its messages only.
+pub(super) fn consumer(kind: &SourceKind) -> Option<(&str, bool, Duration)> {
+    match kind {
+        SourceKind::Sequin(source) => Some((&source.consumer, source.table.is_some(), source.ack_wait)),
+        SourceKind::SequinLegacy(source) => Some((&source.consumer, true, source.ack_wait)),
+        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) => None,
+    }
 }

@@ -1,15 +1,16 @@
 //! A table of a sink: which part of an item is a row, its key, its columns, and what may not go together.
 
+use std::ops::Range;
+
 use super::column::{self, Lowered, Place};
 use super::delete::{self, Policy};
 use super::fields::{Fields, Named, named};
+use super::key;
 use super::node::{Node, Text};
 use super::pipeline::Common;
 use super::report::Report;
-use crate::expr::Names;
-use crate::path::Path;
-use crate::pipeline::{From, OnError, Route, Scope};
-use crate::table::{Children, DeleteMode, MetaColumns, Table};
+use crate::pipeline::{OnError, Route, Scope, SourceKind};
+use crate::table::{DeleteMode, MetaColumns, Table};
 
 pub(super) const KEYS: &[&str] = &["from", "key", "columns", "when", "delete"];
 
@@ -17,26 +18,41 @@ pub(super) const KEYS: &[&str] = &["from", "key", "columns", "when", "delete"];
 const LONGEST_NAME: usize = 63;
 
 /// Lowers a table.
-pub(super) fn lower(part: &Named<'_>, common: &Common, report: &mut Report<'_>) -> Option<(Table, Route)> {
-    let name = name(&part.name, report);
+pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'_>) -> Option<(Table, Route)> {
+    let name = table_name(&part.name, report);
     let fields = part.open("a table", KEYS, report)?;
     let scope = fields.get("from").map_or(Some(Scope::Root), |node| scope(node, report));
     let is_children = matches!(scope, Some(Scope::Elements(_)));
-    let when = fields.get("when").map(|node| when(node, is_children, report));
-    let key = fields.required("key", "{ id: { from: id, type: uuid } }", report);
-    let key = key.map(|node| columns(node, Place { key: true, children: is_children }, report));
+    let is_root = matches!(scope, None | Some(Scope::Root));
+    let place = Place { key: false, children: is_children, root: is_root, source: common.source };
+    let when = fields.get("when").map(|node| when(node, place, report));
+    let key = match fields.get("key") {
+        Some(node) => Some(columns(&named(node, "column", true, report), Place { key: true, ..place }, report)),
+        None => key::preset(scope.as_ref(), common, &part.name).map(|preset| (1, vec![preset])),
+    };
+    // Whether it may be left out, nobody knows while the datastore is bad.
+    if key.is_none() && common.reads.is_some() {
+        let example = if is_children {
+            "{ parent: { from: $root.…, type: text }, position: { from: $index, type: integer } }"
+        } else {
+            "{ id: { from: id, type: uuid } }"
+        };
+        fields.required("key", example, report);
+    }
     if let (Some((0, _)), Some(span)) = (&key, fields.key_span("key")) {
         report.add("no-key", span, "the key has no columns", "name the columns that tell rows apart");
     }
-    let others = fields.get("columns").map(|node| mapped(node, is_children, report));
+    let others = fields.get("columns").map(|node| mapped(node, place, report));
     let policy = policy(&fields, common, is_children, report);
     let (keys, key) = key.unwrap_or_default();
-    let (count, mut others) = others.unwrap_or_default();
+    let Mapped { count, good: mut others, auto } = others.unwrap_or_default();
     let complete = keys == key.len() && count == others.len();
+    // A cell of a record may hold an error instead of a value, whatever its column says.
+    let may_fail = common.source.is_some_and(SourceKind::has_record_ids) && !others.is_empty();
     if let Some(policy) = &policy {
         delete::add_columns(policy, &key, &mut others, report);
     }
-    let has_notes = others.iter().any(|column| column.binding.on_error != OnError::DeadLetter);
+    let has_notes = auto || may_fail || others.iter().any(|column| column.binding.on_error != OnError::DeadLetter);
     let meta = MetaColumns {
         errors: common.meta.errors.clone().filter(|_| has_notes),
         // Elements come as whole sets, whose version the ledger settles.
@@ -45,7 +61,7 @@ pub(super) fn lower(part: &Named<'_>, common: &Common, report: &mut Report<'_>) 
     };
     unique_names(&key, &others, &meta, &part.name, report);
     let scope = scope?;
-    let children = key_parts(&scope, &key, common, &part.name, report);
+    let children = key::key_parts(&scope, &key, common, &part.name, report);
     let policy = policy?;
     let when = when.map_or(Some(None), |when| when.map(Some))?;
     let (table_schema, name) = name?;
@@ -56,7 +72,7 @@ pub(super) fn lower(part: &Named<'_>, common: &Common, report: &mut Report<'_>) 
     let (columns, bindings) = others.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();
     let schema = table_schema.or_else(|| common.schema.clone());
     let table = Table { schema, name, key, columns, delete: policy.policy, meta, children };
-    Some((table, Route { scope, when, key: key_bindings, columns: bindings, auto: false }))
+    Some((table, Route { scope, when, key: key_bindings, columns: bindings, auto }))
 }
 
 /// An identifier of Postgres.
@@ -74,7 +90,7 @@ pub(super) fn identifier(text: &Text, what: &str, report: &mut Report<'_>) -> Op
 }
 
 /// `name`, or `schema.name`.
-fn name(text: &Text, report: &mut Report<'_>) -> Option<(Option<String>, String)> {
+pub(super) fn table_name(text: &Text, report: &mut Report<'_>) -> Option<(Option<String>, String)> {
     let part = |name: &str| Text { text: name.to_owned(), span: text.span.clone() };
     match text.text.split_once('.') {
         None => Some((None, identifier(text, "a table", report)?)),
@@ -109,8 +125,8 @@ fn scope(node: &Node, report: &mut Report<'_>) -> Option<Scope> {
     }
 }
 
-fn when(node: &Node, children: bool, report: &mut Report<'_>) -> Option<crate::expr::Program> {
-    let program = column::program(node, "when", Place { key: false, children }, report)?;
+fn when(node: &Node, place: Place<'_>, report: &mut Report<'_>) -> Option<crate::expr::Program> {
+    let program = column::program(node, "when", place, report)?;
     if !program.is_condition() {
         let message = "a condition is an expression; a template gives text";
         report.add("bad-program", node.span.clone(), message, "write it without braces: `when: status == 'active'`");
@@ -120,23 +136,59 @@ fn when(node: &Node, children: bool, report: &mut Report<'_>) -> Option<crate::e
 }
 
 /// How many columns stand there, and those that are good.
-fn columns(node: &Node, place: Place, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
-    let parts = named(node, "column", true, report);
+fn columns(parts: &[Named<'_>], place: Place<'_>, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
     let good = parts.iter().filter_map(|part| column::lower(part, place, report)).collect();
     (parts.len(), good)
 }
 
-fn mapped(node: &Node, children: bool, report: &mut Report<'_>) -> (usize, Vec<Lowered>) {
+/// What `columns:` says.
+#[derive(Default)]
+struct Mapped {
+    /// How many columns stand there.
+    count: usize,
+    /// Those that are good.
+    good: Vec<Lowered>,
+    /// Whether all other fields become columns too.
+    auto: bool,
+}
+
+/// `columns:` — columns by name, `auto`, or both: `"*": auto` among them.
+fn mapped(node: &Node, place: Place<'_>, report: &mut Report<'_>) -> Mapped {
     if node.as_text().is_some_and(|text| text.text == "auto") {
-        let message = "`columns: auto` is not in this release: a DynamoDB table says nothing about its attributes";
-        report.add("not-in-this-release", node.span.clone(), message, "name the columns: `columns: { name: text }`");
-        return (1, Vec::new());
+        let auto = may_be_auto(&node.span, place, report);
+        return Mapped { auto, ..Mapped::default() };
     }
-    columns(node, Place { key: false, children }, report)
+    let (others, named): (Vec<_>, Vec<_>) =
+        named(node, "column", true, report).into_iter().partition(|part| part.name.text == "*");
+    let (count, good) = columns(&named, place, report);
+    let Some(others) = others.first() else { return Mapped { count, good, auto: false } };
+    if others.body.as_text().is_none_or(|text| text.text != "auto") {
+        let message = "`*` is all fields that no column names, which take their types from the source";
+        report.add("bad-auto", others.name.span.clone(), message, "write `\"*\": auto`");
+        return Mapped { count, good, auto: false };
+    }
+    let auto = may_be_auto(&others.name.span, place, report);
+    Mapped { count, good, auto }
+}
+
+/// Whether the source says which fields the rows of this table have.
+fn may_be_auto(span: &Range<usize>, place: Place<'_>, report: &mut Report<'_>) -> bool {
+    let hint = "name the columns: `columns: { name: text }`";
+    if let Some(SourceKind::Dynamodb { .. }) = place.source {
+        let message = "`columns: auto` is not in this release: a DynamoDB table says nothing about its attributes";
+        report.add("not-in-this-release", span.clone(), message, hint);
+        return false;
+    }
+    if !place.root {
+        let message = "`columns: auto` is for whole items: a source says nothing about what its values hold inside";
+        report.add("bad-auto", span.clone(), message, hint);
+        return false;
+    }
+    true
 }
 
 /// The table's policy, the sink's, or the default.
-fn policy(fields: &Fields<'_>, common: &Common, children: bool, report: &mut Report<'_>) -> Option<Policy> {
+fn policy(fields: &Fields<'_>, common: &Common<'_>, children: bool, report: &mut Report<'_>) -> Option<Policy> {
     let policy = match fields.get("delete") {
         Some(node) => delete::lower(node, report)?,
         None => match &common.delete {
@@ -148,6 +200,18 @@ fn policy(fields: &Fields<'_>, common: &Common, children: bool, report: &mut Rep
         let message = "elements come and go with their list, so their table cannot ignore deletes";
         let span = if fields.get("delete").is_some() { policy.span } else { fields.at.clone() };
         report.add("bad-child-delete", span, message, "write `delete: hard` or `delete: soft` at this table");
+        return None;
+    }
+    if !children && policy.policy.mode == DeleteMode::Hard && common.source.is_some_and(SourceKind::sends_parts) {
+        let message =
+            "a row that is gone keeps no version per column, which a source that may send parts of items needs";
+        let hint = match common.source {
+            Some(SourceKind::Sequin(_)) => {
+                "write `delete: soft`, or give the source table `replica identity full` and say so at the source"
+            }
+            _ => "write `delete: soft`",
+        };
+        report.add("hard-delete-of-parts", policy.span, message, hint);
         return None;
     }
     Some(policy)
@@ -184,94 +248,4 @@ fn unique_names(key: &[Lowered], others: &[Lowered], meta: &MetaColumns, table: 
             report.add("duplicate-column", lowered.span.clone(), message, "rename it, or ours in `meta:` of the sink");
         }
     }
-}
-
-/// What a key column is made of.
-enum Part {
-    /// Fields at the top of the item.
-    Item(Names),
-    /// Something of the part that is a row.
-    Row,
-}
-
-fn part_of(from: &From, scope: &Scope) -> Part {
-    let field = |path: &Path| Names::These(path.first_field().map(str::to_owned).into_iter().collect());
-    match (from, scope) {
-        (From::Root(path), _) | (From::Row(path), Scope::Root) => Part::Item(field(path)),
-        (From::Program(program), Scope::Root) => Part::Item(program.row_fields().and(program.root_fields())),
-        (From::Program(program), _) if program.row_fields() == Names::none() && !program.uses_index() => {
-            Part::Item(program.root_fields())
-        }
-        _ => Part::Row,
-    }
-}
-
-/// Checks what the key is made of; gives the parent's part of it when the rows are the elements of a list.
-fn key_parts(
-    scope: &Scope,
-    key: &[Lowered],
-    common: &Common,
-    table: &Text,
-    report: &mut Report<'_>,
-) -> Option<Children> {
-    let mut parent = Vec::new();
-    for (position, lowered) in key.iter().enumerate() {
-        match part_of(&lowered.binding.from, scope) {
-            Part::Item(names) => {
-                parent.push(position);
-                carried(&names, lowered, common, report);
-            }
-            Part::Row if matches!(scope, Scope::Document(_)) => {
-                let message = format!(
-                    "`{}` is gone when the sub-document is, so nothing says which row to delete",
-                    lowered.column.name
-                );
-                report.add(
-                    "key-inside-document",
-                    lowered.span.clone(),
-                    message,
-                    "write `from: $root.…`, a field of the item",
-                );
-            }
-            Part::Row => {}
-        }
-    }
-    if !matches!(scope, Scope::Elements(_)) {
-        return None;
-    }
-    if !key.is_empty() && parent.is_empty() {
-        let message = "no column of the key comes from `$root`, so nothing says whose elements these are";
-        report.add(
-            "no-parent-key",
-            table.span.clone(),
-            message,
-            "add `parent_id: { from: $root.id, type: … }` to the key",
-        );
-    }
-    if !key.is_empty() && parent.len() == key.len() {
-        let message = "all of the key comes from `$root`, so the elements of one list are one row";
-        report.add(
-            "no-element-key",
-            table.span.clone(),
-            message,
-            "add `position: { from: $index, type: integer }` to the key",
-        );
-    }
-    Some(Children { parent })
-}
-
-/// A REMOVE carries the key attributes and nothing else.
-fn carried(names: &Names, lowered: &Lowered, common: &Common, report: &mut Report<'_>) {
-    let Some(source_key) = &common.source_key else { return };
-    let attributes = source_key.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
-    let missing = match names {
-        Names::All => "the whole item".to_owned(),
-        Names::These(names) => match names.iter().find(|name| !source_key.contains(name)) {
-            Some(name) => format!("`{name}`"),
-            None => return,
-        },
-    };
-    let message =
-        format!("`{}` comes from {missing}, and a REMOVE carries only the key attributes", lowered.column.name);
-    report.add("key-not-carried", lowered.span.clone(), message, format!("make the key of {attributes}"));
 }

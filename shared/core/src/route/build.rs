@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::expr::Context;
 use crate::pipeline::{Binding, OnError, Route};
 use crate::route::{look_up, part};
-use crate::table::{Column, Role, Table};
+use crate::table::{Column, DeleteMode, Role, Table};
 use crate::value::Value;
 
 pub(super) struct Builder<'p> {
@@ -58,6 +58,7 @@ impl<'p> Builder<'p> {
             Role::DeletedFlag => Cell::Bool(true),
             Role::DeletedAt => Cell::from_unix_micros(at),
             Role::DeletedReason => Cell::Text(reason.as_str().into()),
+            Role::Data if self.table.delete.mode == (DeleteMode::Soft { keep: false }) => column.unknown(),
             // On a table of parts a value that follows from what isn't known would stand there as if it were.
             Role::Data
                 if self.table.takes_parts() && part::lack(&binding.from, &route.scope, context.root).is_some() =>

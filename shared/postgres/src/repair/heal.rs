@@ -5,14 +5,13 @@
 //! of them.
 
 use tokio_postgres::types::Type;
-use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::table::{Column, DeleteMode, Table};
 
 use crate::chunk::{CHUNK, Lines, Step};
 use crate::encode::{Line, Part};
 use crate::sql::{
-    Fallbacks, Form, Input, LEDGER_KEY, Statement, assigned, buried, equal_keys, key_inputs, lines, literal, quote,
-    relation,
+    Fallbacks, Form, Input, LEDGER_KEY, Statement, assigned, buried, distinct, equal_keys, key_inputs, lines, literal,
+    quote, relation,
 };
 
 /// The statements of one table.
@@ -42,9 +41,16 @@ impl Healing {
         Healing { lock, heal: heal(table, fallbacks), touch: touch(table), ledger }
     }
 
-    pub(crate) fn steps<'a>(&'a self, lines: &Lines<'a>, began: &'a str) -> Vec<Step<'a>> {
+    pub(crate) fn steps<'a>(&'a self, table: u16, lines: &Lines<'a>, began: &'a str) -> Vec<Step<'a>> {
         let step = |statement, counts| {
-            move |lines: &[Line<'a>]| Step { statement, lines: lines.to_vec(), counts, began: Some(began) }
+            move |lines: &[Line<'a>]| Step {
+                statement,
+                table,
+                lines: lines.to_vec(),
+                elements: Vec::new(),
+                counts,
+                began: Some(began),
+            }
         };
         let mut steps = vec![step(&self.lock, false)(&lines.heads)];
         let Some(ledger) = &self.ledger else {
@@ -174,6 +180,8 @@ fn heal(table: &Table, fallbacks: &Fallbacks) -> Statement {
     sets.push(format!("{deleted} = {becomes_deleted}"));
     sets.push(format!("{a} = s.{a}", a = quote(&meta.source_at)));
     sets.push(format!("{} = now()", quote(&meta.synced_at)));
+    // What was read is the newest of every column, and whole.
+    sets.extend(meta.versions.as_ref().map(|versions| format!("{} = null", quote(versions))));
     if let Some(errors) = &meta.errors {
         differs.push(format!("t.{e} is distinct from s.{e}", e = quote(errors)));
         sets.push(format!("{e} = s.{e}", e = quote(errors)));
@@ -203,25 +211,6 @@ fn fresh(table: &Table, column: &Column, fallbacks: &Fallbacks) -> String {
     }
 }
 
-/// Whether a column would change. A new value is compared as the column would hold it (a cast to its own type rounds and
-/// pads as storing it does), and text for text where a type's equality is loose, depends on a collation, or isn't there.
-fn distinct(column: &Column, value: &str) -> String {
-    let (c, ty) = (quote(&column.name), &column.ty);
-    if compares_exactly(ty) {
-        format!("t.{c} is distinct from ({value})::{ty}")
-    } else {
-        format!("t.{c}::text collate \"C\" is distinct from ({value})::{ty}::text collate \"C\"")
-    }
-}
-
-fn compares_exactly(ty: &ColumnType) -> bool {
-    let loose = matches!(
-        ty.base,
-        Base::Text | Base::Varchar(_) | Base::Char(_) | Base::Json | Base::Jsonb | Base::Other { .. }
-    );
-    !ty.array && !loose
-}
-
 /// Inserts rows that the table lacks although the ledger has settled their key before: with the ledger's version.
 fn insert(table: &Table, fallbacks: &Fallbacks) -> Statement {
     let meta = &table.meta;
@@ -249,10 +238,12 @@ fn insert(table: &Table, fallbacks: &Fallbacks) -> Statement {
 /// Marks the rows that were seen and are as they should be.
 fn touch(table: &Table) -> Statement {
     let inputs = key_inputs(table, None, &Fallbacks::new());
+    let versions = table.meta.versions.as_ref().map(|versions| format!(", {} = null", quote(versions)));
     let sql = format!(
-        "update {} as t set {} = now() from {} where {} and {}",
+        "update {} as t set {} = now(){} from {} where {} and {}",
         relation(table),
         quote(&table.meta.synced_at),
+        versions.unwrap_or_default(),
         lines(&inputs),
         equal_keys(&inputs),
         old_row(table),

@@ -2,31 +2,51 @@
 //!
 //! An emulator on this machine wants neither region nor credentials, so none need to be set up for it.
 
-use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
-use aws_config::provider_config::ProviderConfig;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
+#[cfg(not(feature = "profiles"))]
+use aws_credential_types::provider::SharedCredentialsProvider;
 use tributary_core::pipeline::DynamodbStore;
 
-use super::{config, http_client, loader};
+use super::config;
 
 /// The configuration for an emulator on this machine. Nobody outside it is asked for a region or for credentials, and
 /// where none are set up, it gets invented ones: an emulator takes any, but may keep tables apart by them.
+#[cfg(feature = "profiles")]
 async fn of_emulator() -> SdkConfig {
+    use aws_config::environment::EnvironmentVariableRegionProvider;
+    use aws_config::meta::region::RegionProviderChain;
+    use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+    use aws_config::provider_config::ProviderConfig;
+
     let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
         .or_else(Region::from_static("us-east-1"));
-    let invented = Credentials::new("test", "test", None, None, "tributary");
     // A profile may name a role, for which it would ask STS.
-    let profile = ProviderConfig::empty().with_http_client(http_client());
+    let profile = ProviderConfig::empty().with_http_client(super::http::client());
     let profile = ProfileFileCredentialsProvider::builder().configure(&profile).build();
-    let credentials = CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
-        .or_else("profile", profile)
-        .or_else("invented", invented);
-    Box::pin(loader().region(region).credentials_provider(credentials).load()).await
+    let credentials = of_environment().or_else("profile", profile).or_else("invented", invented());
+    Box::pin(super::loader().region(region).credentials_provider(credentials).load()).await
+}
+
+/// As it is, with what is missing invented: an emulator takes any region and credentials, but may keep tables apart by
+/// them.
+#[cfg(not(feature = "profiles"))]
+fn of_emulator() -> std::future::Ready<SdkConfig> {
+    let config = super::environment::config();
+    let region = config.region().cloned().unwrap_or(Region::from_static("us-east-1"));
+    let credentials = SharedCredentialsProvider::new(of_environment().or_else("invented", invented()));
+    std::future::ready(config.into_builder().region(region).credentials_provider(credentials).build())
+}
+
+fn of_environment() -> CredentialsProviderChain {
+    CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new())
+}
+
+fn invented() -> Credentials {
+    Credentials::new("test", "test", None, None, "tributary")
 }
 
 /// Whether an endpoint is on this machine.

@@ -16,6 +16,13 @@ impl Share {
         let among = u32::try_from(among).unwrap_or(u32::MAX).max(1);
         Share { end: budget.remaining().and_then(|left| Instant::now().checked_add(left / among)) }
     }
+
+    /// This, or so much from now where that is less.
+    #[must_use]
+    pub fn at_most(self, time: Duration) -> Self {
+        let end = Instant::now().checked_add(time);
+        Share { end: self.end.into_iter().chain(end).min() }
+    }
 }
 
 impl Budget for Share {

@@ -20,7 +20,7 @@ pub struct Turn<'t, C> {
     lease: Lease,
     request: &'t Request,
     report: &'t mut Report,
-    share: &'t Share,
+    whole: Share,
     observations: u64,
 }
 
@@ -32,9 +32,9 @@ impl<'t, C: Credentials> Turn<'t, C> {
         lease: Lease,
         request: &'t Request,
         report: &'t mut Report,
-        share: &'t Share,
+        whole: Share,
     ) -> Self {
-        Turn { mapping, job, sinks, lease, request, report, share, observations: 0 }
+        Turn { mapping, job, sinks, lease, request, report, whole, observations: 0 }
     }
 
     pub(super) fn into_lease(self) -> Lease {
@@ -76,6 +76,11 @@ impl<'t, C: Credentials> Turn<'t, C> {
         self.request.force
     }
 
+    /// What is left of the tick, beyond the job's own share: for what must not be broken off once it is begun.
+    pub fn whole(&self) -> Share {
+        self.whole
+    }
+
     /// Prolongs the lease when it is time to; to be called once a page.
     ///
     /// # Errors
@@ -101,13 +106,23 @@ impl<'t, C: Credentials> Turn<'t, C> {
         self.sinks.get(&pipeline.sink)
     }
 
-    /// Applies a batch of one of the job's pipelines, and counts what came of it.
+    /// Applies a batch of one of the job's pipelines, and counts what came of it. It may take all that is left of the tick,
+    /// beyond the job's own share.
     ///
     /// # Errors
     /// As [`Sink::apply`].
     pub async fn apply(&mut self, pipeline: &Pipeline, batch: &Batch<'_>) -> Result<Outcome> {
+        let whole = self.whole;
+        self.apply_within(pipeline, batch, &whole).await
+    }
+
+    /// As [`Turn::apply`], in less time: what was received may be on lease.
+    ///
+    /// # Errors
+    /// As [`Sink::apply`].
+    pub async fn apply_within(&mut self, pipeline: &Pipeline, batch: &Batch<'_>, budget: &Share) -> Result<Outcome> {
         let sink = self.sinks.get(&pipeline.sink)?;
-        let outcome = Box::pin(sink.apply(batch, self.share)).await?;
+        let outcome = Box::pin(sink.apply(batch, budget)).await?;
         let newest = batch.changes.iter().filter_map(|change| change.at).max();
         let lag = newest.map(|at| (unix_micros() - at) as f64 / 1e6);
         self.report.add(&pipeline.name, batch.origins.len() as u64, &outcome, lag);

@@ -38,7 +38,7 @@ async fn keeper() -> (Vault, Arc<AtomicUsize>) {
             tokio::spawn(serve(stream, Arc::clone(&counter)));
         }
     });
-    let client = aws_smithy_http_client::Builder::new().build_http();
+    let client = aws::http::client();
     let config = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .http_client(client)

@@ -24,6 +24,7 @@ fn line(record: &Record) -> String {
             };
             let mut text = format!("{number} at {:?} ", event.at.map(|at| at / 1_000_000));
             match &event.body {
+                Body::Part { .. } => panic!("a stream with images sends whole items"),
                 Body::Gone { before, expired, .. } => {
                     let before = before.as_ref().map(|before| fields(before).len());
                     write!(text, "gone {} expired={expired} before={before:?}", event.origin.key).unwrap();

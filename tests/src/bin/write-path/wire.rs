@@ -43,7 +43,7 @@ pub(crate) fn put(change: &Change, place: usize, now: i64, out: &mut BytesMut) {
         0 => put_cell(&change.key[0], &SENT[0].1, out),
         1..=12 => match &change.op {
             Op::Upsert(row, _) | Op::Delete(row) => put_cell(&row[place - 1], &SENT[place].1, out),
-            Op::Replace(_) => unreachable!("the benchmark has no children"),
+            Op::Patch(_) | Op::Replace(_) => unreachable!("the benchmark has neither parts nor children"),
         },
         13 => {
             let (digits, count) = change.version.base_10000();

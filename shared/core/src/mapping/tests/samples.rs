@@ -1,5 +1,7 @@
 //! Good and bad files.
 
+pub(super) mod polled;
+
 use super::{REFERENCE, around};
 
 /// Files without a finding.
@@ -25,6 +27,7 @@ pub(super) fn good() -> Vec<String> {
             .replace("[id, sort]", "id"),
     );
     all.push(REFERENCE.to_owned());
+    all.push(polled::GOOD.to_owned());
     all
 }
 
@@ -155,7 +158,7 @@ pipelines: {}
 ",
     ),
     (
-        &["unknown-datastore", "wrong-datastore", "no-tables", "wrong-datastore", "bad-table-name", "wrong-datastore"],
+        &["unknown-datastore", "wrong-datastore", "no-tables", "wrong-datastore", "wrong-datastore"],
         "datastores:
   warehouse: { type: postgres, url: { env: U } }
   app: { type: dynamodb }
@@ -167,12 +170,12 @@ pipelines:
     source: { datastore: app, table: users }
     sink: { datastore: warehouse, tables: {} }
   three:
-    source: { datastore: warehouse, table: a b }
+    source: { datastore: warehouse, table: users }
     sink: { datastore: app, tables: { t: { key: { id: text } } } }
 ",
     ),
     (
-        &["two-writers", "not-in-this-release", "not-in-this-release", "two-writers"],
+        &["two-writers", "unknown-key", "not-in-this-release", "two-writers"],
         "datastores:
   w: { type: postgres, url: { env: U } }
   a: { type: dynamodb }

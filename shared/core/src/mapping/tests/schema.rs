@@ -19,7 +19,12 @@ fn the_schema_has_the_keys_that_load_reads_and_refuses_others() {
         ("postgres", &defs["Datastore"]["oneOf"][0], datastore::POSTGRES_KEYS),
         ("dynamodb", &defs["Datastore"]["oneOf"][1], datastore::DYNAMODB_KEYS),
         ("pipeline", &defs["Pipeline"], pipeline::KEYS),
-        ("source", &defs["Source"], source::KEYS),
+        ("sequin", &defs["Datastore"]["oneOf"][2], datastore::sequin::KEYS),
+        ("airtable", &defs["Datastore"]["oneOf"][3], datastore::airtable::KEYS),
+        ("dynamodb source", &defs["Source"]["anyOf"][0], source::dynamodb::KEYS),
+        ("sequin source", &defs["Source"]["anyOf"][1], source::sequin::KEYS),
+        ("legacy source", &defs["Source"]["anyOf"][2], source::sequin::LEGACY_KEYS),
+        ("airtable source", &defs["Source"]["anyOf"][3], source::airtable::KEYS),
         ("sink", &defs["Sink"], pipeline::SINK_KEYS),
         ("meta", &defs["Meta"], pipeline::META_KEYS),
         ("table", &defs["Table"], table::KEYS),
@@ -31,11 +36,17 @@ fn the_schema_has_the_keys_that_load_reads_and_refuses_others() {
         assert_eq!(keys(object), known, "{name}");
         assert_eq!(object["additionalProperties"], Value::Bool(false), "{name}");
     }
-    let mut references: Vec<String> = defs["Reference"]["anyOf"].as_array().unwrap().iter().flat_map(keys).collect();
-    references.sort();
-    let mut known = datastore::REFERENCE_KEYS.to_vec();
-    known.sort_unstable();
-    assert_eq!(references, known);
+    for (name, variants, known) in [
+        ("reference", &defs["Reference"]["anyOf"], datastore::REFERENCE_KEYS),
+        ("feed", &defs["Feed"]["anyOf"], source::airtable::FEED_KEYS),
+    ] {
+        let objects = variants.as_array().unwrap().iter().filter(|variant| variant["type"] == "object");
+        let mut all: Vec<String> = objects.flat_map(keys).collect();
+        all.sort();
+        let mut known = known.to_vec();
+        known.sort_unstable();
+        assert_eq!(all, known, "{name}");
+    }
 }
 
 #[test]

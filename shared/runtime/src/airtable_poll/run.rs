@@ -1,0 +1,248 @@
+//! One turn of a pipeline: its feed, then a sweep if one is due.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tributary_core::batch::{Batch, Checkpoint, Outcome};
+use tributary_core::event::{Decoded, Undecodable};
+use tributary_core::pipeline::{AirtableFeed, AirtableSource, Pipeline};
+use tributary_core::sink::Budget;
+use tributary_core::{Error, Result};
+use tributary_postgres::Credentials;
+use tributary_sources::airtable::client::Query;
+use tributary_sources::airtable::record::{Decoder, Records, gone};
+use tributary_sources::airtable::{Airtable, Trouble, formula, schema};
+
+use super::modified::Window;
+use super::state::{Feed, Swept, parse, text};
+use super::sweep::Sweep;
+use super::usage::{shape, wanted};
+use crate::batch::batch_of;
+use crate::clock::unix_micros;
+use crate::tick::{Share, Turn};
+
+/// A page begins only while there is time to read and commit it.
+const TIME_FOR_A_PAGE: Duration = Duration::from_secs(3);
+
+/// How far a part of a run came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To its end.
+    Done,
+    /// To the end of the budget.
+    More,
+}
+
+/// What a warm function remembers of a pipeline. All of it can be had again.
+#[derive(Debug, Default)]
+pub(super) struct Warm {
+    /// A sweep that goes on.
+    pub(super) sweep: Option<Sweep>,
+    /// The records of the last window of time, with the time that they showed.
+    pub(super) seen: HashMap<Box<str>, i64>,
+}
+
+/// How the records of the table are read in this run.
+pub(super) struct Lens {
+    /// The table's id.
+    pub(super) table: String,
+    pub(super) decoder: Decoder,
+    /// The fields to ask for.
+    pub(super) fields: Vec<String>,
+    /// The id of the field that a feed by time goes by.
+    pub(super) time: Option<String>,
+    pub(super) shape: String,
+}
+
+pub(super) struct Run<'r, 't, C> {
+    pub(super) turn: &'r mut Turn<'t, C>,
+    pub(super) client: &'r Airtable,
+    pub(super) budget: &'r Share,
+    pub(super) pipeline: &'t Pipeline,
+    pub(super) source: &'t AirtableSource,
+    pub(super) warm: &'r mut Warm,
+    pub(super) window: Window,
+    lens: Option<Lens>,
+}
+
+impl<'r, 't, C: Credentials> Run<'r, 't, C> {
+    pub(super) fn new(
+        turn: &'r mut Turn<'t, C>,
+        client: &'r Airtable,
+        budget: &'r Share,
+        pipeline: &'t Pipeline,
+        source: &'t AirtableSource,
+        warm: &'r mut Warm,
+        window: Window,
+    ) -> Self {
+        Run { turn, client, budget, pipeline, source, warm, window, lens: None }
+    }
+
+    pub(super) async fn all(&mut self) -> Result<Reach, Trouble> {
+        let mut feed = self.listen().await?;
+        let reach = match &self.source.feed {
+            AirtableFeed::Webhook { id } => Box::pin(self.follow(&mut feed, id.as_deref())).await?,
+            AirtableFeed::LastModified { .. } => Box::pin(self.read_modified(&mut feed)).await?,
+            AirtableFeed::Sweep => Reach::Done,
+        };
+        if reach == Reach::More {
+            return Ok(Reach::More);
+        }
+        let swept: Option<Swept> = parse(self.turn.checkpoint(self.pipeline, Swept::PARTITION).await?.as_deref());
+        if let Some(why) = self.is_due(&feed, swept.as_ref()) {
+            tracing::info!(pipeline = self.pipeline.name, why, "a sweep is due");
+            if Box::pin(self.sweep(&mut feed)).await? == Reach::More {
+                return Ok(Reach::More);
+            }
+        }
+        match &feed.dead {
+            // The sweeps go on, but somebody has to know.
+            Some(why) => Err(Error::config(format!(
+                "the webhook {} tells nothing any more: {why}",
+                feed.hook.as_deref().unwrap_or_default()
+            ))
+            .with_hint(
+                "changes show at the next sweep only; make another webhook and name it in the mapping, or write \
+                 `feed: webhook`, and the function makes its own",
+            )
+            .into()),
+            None => Ok(Reach::Done),
+        }
+    }
+
+    fn is_due(&self, feed: &Feed, swept: Option<&Swept>) -> Option<&'static str> {
+        let Some(swept) = swept else { return Some("the first") };
+        let since = unix_micros().saturating_sub(swept.began);
+        let shape = self.lens.as_ref().map_or_else(|| shape(self.pipeline), |lens| lens.shape.clone());
+        if self.warm.sweep.is_some() {
+            Some("it goes on")
+        } else if self.source.feed == AirtableFeed::Sweep {
+            Some("every run is one")
+        } else if feed.breaks > swept.healed {
+            Some("changes may have been missed")
+        } else if shape != swept.shape {
+            Some("the tables are made of other fields")
+        } else if self.turn.is_forced() || self.turn.may_delete_many(&self.pipeline.name) {
+            Some("somebody asks for it")
+        } else if u128::try_from(since).map_or(true, |since| since >= self.source.sweep_every.as_micros()) {
+            Some("its time has come")
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn has_time(&self) -> bool {
+        self.budget.allows(TIME_FOR_A_PAGE)
+    }
+
+    /// How the table is read, as its schema is now. Asked once a run, when the first records are: an idle tick needs none.
+    pub(super) async fn lens(&mut self) -> Result<&Lens, Trouble> {
+        if self.lens.is_none() {
+            let tables = self.client.tables(&self.source.base, self.budget).await?;
+            let table = schema::table(&tables, &self.source.base, &self.source.table)?;
+            let decoder = Decoder::new(table, &wanted(self.pipeline))?;
+            let mut fields: Vec<String> = decoder.field_ids().into_iter().map(str::to_owned).collect();
+            let time = match &self.source.feed {
+                AirtableFeed::LastModified { field } => {
+                    let field = table.need_field(field)?;
+                    field.check_last_modified()?;
+                    Some(field.id.clone())
+                }
+                AirtableFeed::Webhook { .. } | AirtableFeed::Sweep => None,
+            };
+            fields.extend(time.iter().filter(|time| !decoder.field_ids().contains(&time.as_str())).cloned());
+            self.lens = Some(Lens { table: table.id.clone(), decoder, fields, time, shape: shape(self.pipeline) });
+        }
+        self.lens.as_ref().ok_or_else(|| Error::new(tributary_core::Kind::Bug, "no schema was read").into())
+    }
+
+    /// A page of the table. A field that has gone since the schema was read is looked for once more; then it is an error
+    /// that names those that are there.
+    pub(super) async fn list(&mut self, mut query: Query) -> Result<Records, Trouble> {
+        let mut again = query.offset.is_none();
+        loop {
+            let lens = self.lens().await?;
+            query.fields.clone_from(&lens.fields);
+            let table = lens.table.clone();
+            match self.client.list(&self.source.base, &table, &query, self.budget).await {
+                Err(Trouble::Refused(refusal)) if refusal.is_unknown_field() && again => {
+                    again = false;
+                    self.lens = None;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// These records as they are now. One that isn't returned is gone.
+    pub(super) async fn fetch(&mut self, ids: &[(Box<str>, Option<i64>)]) -> Result<Fetched, Trouble> {
+        // The schema comes first: what is observed by an earlier request must not get a later number.
+        self.lens().await?;
+        let version = self.turn.observation()?;
+        let filter = formula::of_records(ids.iter().map(|(id, _)| &**id));
+        let mut query = Query { filter_by_formula: Some(filter), ..Query::default() };
+        let at: HashMap<&str, Option<i64>> = ids.iter().map(|(id, at)| (&**id, *at)).collect();
+        let mut fetched = Fetched::default();
+        loop {
+            let page = self.list(query.clone()).await?;
+            let lens = self.lens().await?;
+            for record in page.records {
+                let time =
+                    lens.time.as_deref().and_then(|field| tributary_sources::airtable::record::time_of(&record, field));
+                let mut read = lens.decoder.read(record, version, time);
+                if let Ok(event) = &mut read.decoded {
+                    event.at = at.get(&*read.id).copied().flatten().or(event.at);
+                }
+                fetched.there.insert(read.id);
+                fetched.events.push(read.decoded);
+            }
+            query.offset = page.offset;
+            if query.offset.is_none() {
+                break;
+            }
+        }
+        for (id, at) in ids.iter().filter(|(id, _)| !fetched.there.contains(id)) {
+            fetched.events.push(Ok::<_, Undecodable>(gone(id, version, *at)));
+        }
+        Ok(fetched)
+    }
+
+    /// A batch of these events, and how far the source has been read with it.
+    pub(super) async fn apply(
+        &mut self,
+        events: Vec<Decoded>,
+        partition: &str,
+        position: String,
+    ) -> Result<Outcome, Trouble> {
+        self.turn.prolong().await?;
+        let pipeline = self.pipeline;
+        let mut batch: Batch<'_> = batch_of(pipeline, events);
+        batch.only_writer = true;
+        batch.checkpoint = Some(Checkpoint {
+            partition: partition.to_owned(),
+            position,
+            at: batch.changes.iter().filter_map(|change| change.at).max(),
+            fence: Some(self.turn.fence().clone()),
+        });
+        Ok(self.turn.apply(pipeline, &batch).await?)
+    }
+
+    /// Stores how far the feed is, with the rows that this led to.
+    pub(super) async fn store(&mut self, feed: &Feed, events: Vec<Decoded>) -> Result<(), Trouble> {
+        self.apply(events, Feed::PARTITION, text(feed)).await.map(drop)
+    }
+
+    /// Adds something that somebody should know.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.turn.note(self.pipeline, text);
+    }
+}
+
+/// What came of asking for records by their ids.
+#[derive(Default)]
+pub(super) struct Fetched {
+    /// Each of them: as it is, or gone.
+    pub(super) events: Vec<Decoded>,
+    /// Those that are there.
+    pub(super) there: HashSet<Box<str>>,
+}

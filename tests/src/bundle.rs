@@ -1,0 +1,295 @@
+//! The whole of `infra/template.yaml`, deployed by the SAM CLI into the emulator of AWS, with the real functions.
+//!
+//! The template is the one of `infra/`: only the paths of code and layer are led to what lies ready here, as `sam build`
+//! does it. What stands for Lambda's `/opt` is a folder into which the deployed layer is unpacked, because the emulator runs
+//! functions as processes of this machine and unpacks no layer for them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::python::{Python, run};
+use crate::{Aws, Invocation, built, tools};
+
+/// How long a deployment may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The folder that Lambda unpacks layers into.
+const OPT: &str = "/opt";
+
+/// A deployed stack. The emulator and what it runs end with this process.
+#[derive(Debug)]
+pub struct Bundle {
+    aws: &'static Aws,
+    stack: String,
+    /// What is deployed, and what functions read.
+    place: PathBuf,
+}
+
+impl Bundle {
+    /// Deploys the template as `stack`, with `mapping` as the text of `tributary.yaml` and parameters in place of the
+    /// defaults. Panics when that fails.
+    pub async fn deploy(stack: &str, mapping: &str, parameters: &[(&str, &str)]) -> Self {
+        let bundle = Bundle::prepared(stack, mapping, true).await;
+        bundle.redeploy(parameters).await;
+        bundle
+    }
+
+    /// As [`Bundle::deploy`], for a deployment that is expected to be refused: what the SAM CLI said, in one line.
+    pub async fn refused(stack: &str, mapping: &str, parameters: &[(&str, &str)]) -> String {
+        let bundle = Bundle::prepared(stack, mapping, false).await;
+        let output = bundle.sam(parameters).await;
+        assert!(!output.status.success(), "it is deployed: {}", said(&output));
+        said(&output).split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// With `runnable`, the functions are the real ones. Else nothing that could run lies in their place.
+    async fn prepared(stack: &str, mapping: &str, runnable: bool) -> Self {
+        let aws = Aws::with_functions().await;
+        let place = aws.make_directory(stack);
+        fs::write(place.join("tributary.yaml"), mapping).expect("write the mapping");
+        let bundle = Bundle { aws, stack: stack.to_owned(), place };
+        aws.create_bucket(&bundle.bucket()).await;
+        let place = bundle.place.clone();
+        tokio::task::spawn_blocking(move || build(&place, runnable)).await.expect("build what the template names");
+        bundle
+    }
+
+    /// Deploys the stack once more. A parameter that is not given keeps its value.
+    pub async fn redeploy(&self, parameters: &[(&str, &str)]) {
+        let output = self.sam(parameters).await;
+        assert!(output.status.success(), "sam deploy: {}", said(&output));
+        self.unpack_layer().await;
+        // Numbers of an update stay text in the emulator, which then cannot count with them.
+        for mapping in self.mappings_of("").await {
+            let size = mapping["BatchSize"].as_str().and_then(|text| text.parse::<u64>().ok());
+            if let (Some(size), Some(uuid)) = (size, mapping["UUID"].as_str()) {
+                self.change_event_source_mapping(uuid, &json!({ "BatchSize": size })).await;
+            }
+        }
+    }
+
+    async fn sam(&self, parameters: &[(&str, &str)]) -> Output {
+        let sam = tokio::task::spawn_blocking(tools::sam).await.expect("find the SAM CLI");
+        let place = &*self.place;
+        let mapping_file = default_of("MappingFile").replacen(OPT, &place.join("opt").to_string_lossy(), 1);
+        let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+        let ours = [("Architecture", architecture), ("MappingFile", &mapping_file)];
+        let overrides = ours.iter().chain(parameters).map(|(name, value)| {
+            assert!(!value.contains(['"', '\\']), "{name}: a value that needs no escape");
+            format!("ParameterKey={name},ParameterValue=\"{value}\"")
+        });
+        let mut command = tokio::process::Command::new(sam);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", place);
+        command.envs(self.aws.environment()).env("SAM_CLI_TELEMETRY", "0");
+        command.current_dir(place).args(["deploy", "--template-file", "template.yaml", "--no-confirm-changeset"]);
+        command.args(["--stack-name", &self.stack, "--s3-bucket", &self.bucket(), "--no-progressbar"]);
+        command.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]);
+        command.arg("--parameter-overrides").args(overrides).stdin(std::process::Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("sam deploy comes to an end");
+        output.expect("run sam")
+    }
+
+    /// Puts the deployed layer where the functions look for it.
+    async fn unpack_layer(&self) {
+        let layer = format!("/2018-10-31/layers/{}-mapping/versions", self.stack);
+        let versions = self.aws.request("lambda", "GET", &layer, &[], "").await.json();
+        let newest = versions["LayerVersions"]
+            .as_array()
+            .and_then(|all| all.iter().map(|one| &one["Version"]).max_by_key(|number| number.as_u64()));
+        let version =
+            self.aws.request("lambda", "GET", &format!("{layer}/{}", newest.expect("a layer")), &[], "").await.json();
+        let location = version["Content"]["Location"].as_str().expect("the place of the layer");
+        let path = location.splitn(4, '/').nth(3).expect("a path");
+        let content = self.aws.request("lambda", "GET", &format!("/{path}"), &[], "").await.success();
+        let place = &*self.place;
+        fs::write(place.join("layer.zip"), &content.body).expect("write the layer");
+        let python = Python::find(place).expect("find Python");
+        run(place, &python.program, &["-m", "zipfile", "-e", "layer.zip", "opt"]).expect("unpack the layer");
+    }
+
+    /// The emulator that it is deployed into.
+    pub fn aws(&self) -> &'static Aws {
+        self.aws
+    }
+
+    /// The name of the stack.
+    pub fn stack(&self) -> &str {
+        &self.stack
+    }
+
+    /// The bucket that artifacts are put into.
+    fn bucket(&self) -> String {
+        format!("{}-artifacts", self.stack)
+    }
+
+    /// What a function of `functions/` is called in the stack.
+    pub fn function_name(&self, function: &str) -> String {
+        format!("{}-{function}", self.stack)
+    }
+
+    /// The description of a function: `Configuration` of Lambda's GetFunction.
+    pub async fn function(&self, function: &str) -> Value {
+        let path = format!("/2015-03-31/functions/{}", self.function_name(function));
+        self.aws.request("lambda", "GET", &path, &[], "").await.json()["Configuration"].take()
+    }
+
+    /// Invokes a function and waits for its answer, as `aws lambda invoke` does.
+    pub async fn invoke(&self, function: &str, payload: impl Into<Bytes>) -> Invocation {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.function_name(function));
+        let answer = self.aws.request("lambda", "POST", &path, &[], payload).await;
+        let answer = answer.success();
+        match answer.headers.get("x-amz-function-error") {
+            None => Invocation::Response(answer.body),
+            Some(kind) => Invocation::Error { kind: kind.to_str().unwrap_or_default().to_owned(), body: answer.body },
+        }
+    }
+
+    /// What a function has written to its log group so far, a line each.
+    pub async fn log_lines(&self, function: &str) -> Vec<String> {
+        let group = format!("/aws/lambda/{}", self.function_name(function));
+        let mut lines = Vec::new();
+        let mut request = json!({ "logGroupName": group, "limit": 10_000 });
+        loop {
+            let answer = self.aws.call("logs", "Logs_20140328.FilterLogEvents", &request).await;
+            let events = answer["events"].as_array().expect("events");
+            lines.extend(events.iter().filter_map(|event| event["message"].as_str()).map(str::to_owned));
+            match answer["nextToken"].as_str() {
+                Some(token) if !events.is_empty() => request["nextToken"] = token.into(),
+                _ => return lines,
+            }
+        }
+    }
+
+    /// What event source mappings a function has.
+    pub async fn event_source_mappings(&self, function: &str) -> Vec<Value> {
+        self.mappings_of(&format!("?FunctionName={}", self.function_name(function))).await
+    }
+
+    async fn mappings_of(&self, query: &str) -> Vec<Value> {
+        let path = format!("/2015-03-31/event-source-mappings{query}");
+        let answer = self.aws.request("lambda", "GET", &path, &[], "").await.json();
+        answer["EventSourceMappings"].as_array().expect("a list").clone()
+    }
+
+    /// Changes an event source mapping, as UpdateEventSourceMapping does.
+    pub async fn change_event_source_mapping(&self, uuid: &str, change: &Value) {
+        let path = format!("/2015-03-31/event-source-mappings/{uuid}");
+        self.aws.request("lambda", "PUT", &path, &[], change.to_string()).await.json();
+    }
+
+    /// The alarms of the stack.
+    pub async fn alarms(&self) -> Vec<Value> {
+        let request = json!({ "AlarmNamePrefix": format!("{}-", self.stack) });
+        let answer = self.aws.call("monitoring", "GraniteServiceVersion20100801.DescribeAlarms", &request).await;
+        answer["MetricAlarms"].as_array().expect("a list").clone()
+    }
+
+    /// How often an environment of a function was started.
+    pub fn cold_starts(&self, function: &str) -> usize {
+        let words = format!("environment spawned for {} ", self.function_name(function));
+        self.aws.log().matches(&words).count()
+    }
+
+    /// Makes a queue; returns its URL and its ARN.
+    pub async fn queue(&self, name: &str) -> (String, String) {
+        let name = format!("{}-{name}", self.stack);
+        let made = self.aws.call("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await;
+        let url = made["QueueUrl"].as_str().expect("a URL").to_owned();
+        let wanted = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
+        let attributes = self.aws.call("sqs", "AmazonSQS.GetQueueAttributes", &wanted).await;
+        (url, attributes["Attributes"]["QueueArn"].as_str().expect("an ARN").to_owned())
+    }
+
+    /// Takes messages from a queue, waiting for a second until there are some: their bodies.
+    pub async fn messages(&self, queue: &str) -> Vec<Value> {
+        let request = json!({ "QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1 });
+        let answer = self.aws.call("sqs", "AmazonSQS.ReceiveMessage", &request).await;
+        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
+        let body = |message: &Value| serde_json::from_str(message["Body"].as_str()?).ok();
+        messages.iter().map(|message| body(message).expect("a body of JSON")).collect()
+    }
+}
+
+/// What `sam build` does: artifacts at `place`, and a template that names them.
+fn build(place: &Path, runnable: bool) {
+    let template = fs::read_to_string(template_file()).expect("read the template");
+    let (changed, functions) = with_artifacts(&template, place);
+    fs::write(place.join("template.yaml"), changed).expect("write the template");
+    for function in functions {
+        let folder = place.join("functions").join(&function);
+        fs::create_dir_all(&folder).expect("make a directory");
+        let bootstrap = folder.join("bootstrap");
+        if !runnable {
+            fs::write(bootstrap, "nobody starts it").expect("write a file");
+            continue;
+        }
+        fs::copy(built(&function), &bootstrap).expect("copy a function");
+        // As what is deployed is stripped; of 59 MB it leaves 32. A machine without the program has slower tests.
+        let _ = Command::new("strip").arg(&bootstrap).output();
+    }
+}
+
+/// `infra/template.yaml`.
+fn template_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml")
+}
+
+/// What the template says is the default of a parameter.
+fn default_of(parameter: &str) -> String {
+    let template = fs::read_to_string(template_file()).expect("read the template");
+    let block = template.split(&format!("\n  {parameter}:\n")).nth(1).expect("a parameter of the template");
+    let line = block.lines().find_map(|line| line.trim().strip_prefix("Default: ")).expect("a default");
+    line.trim_matches('\'').to_owned()
+}
+
+/// The template with its code and its layer at `place`, and the functions that it names. Nothing else of it changes.
+fn with_artifacts(template: &str, place: &Path) -> (String, BTreeSet<String>) {
+    let mut functions = BTreeSet::new();
+    let lines = template.split_inclusive('\n').map(|line| {
+        if let Some((before, name)) = line.split_once("CodeUri: ../functions/") {
+            let name = name.trim_end();
+            functions.insert(name.to_owned());
+            return format!("{before}CodeUri: {}\n", place.join("functions").join(name).display());
+        }
+        match line.split_once("ContentUri: ../tributary.yaml") {
+            Some((before, "\n")) => format!("{before}ContentUri: {}\n", place.join("tributary.yaml").display()),
+            _ => line.to_owned(),
+        }
+    });
+    let changed: String = lines.collect();
+    let uris = |text: &str, of: &str| text.matches(of).count();
+    for left in ["CodeUri: ..", "ContentUri: .."] {
+        assert_eq!(uris(&changed, left), 0, "a path of the template that the tests don't know, at `{left}`");
+    }
+    assert!(!functions.is_empty(), "the template names no code");
+    (changed, functions)
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_and_layer_change() {
+        let template = fs::read_to_string(template_file()).unwrap();
+        let (changed, functions) = with_artifacts(&template, Path::new("/x"));
+        let differ = |(ours, theirs): &(&str, &str)| ours != theirs;
+        let changes: Vec<_> = changed.lines().zip(template.lines()).filter(differ).collect();
+        assert_eq!(changes.len(), functions.len() + 1, "{changes:?}");
+        for (ours, theirs) in changes {
+            let key = |line: &str| line.trim().split(": ").next().unwrap().to_owned();
+            assert!(["CodeUri", "ContentUri"].contains(&&*key(ours)) && key(ours) == key(theirs), "{ours}, {theirs}");
+        }
+        assert_eq!(changed.lines().count(), template.lines().count());
+    }
+}
