@@ -23,6 +23,7 @@ use super::Headers;
 use super::scheme::{Hmac, Piece, Scheme};
 use claim::Claim;
 use credential::Credentials;
+pub(super) use encoding::to_hex;
 use key::Keys;
 pub use refusal::{Kind, Refusal, Subject};
 pub use sign::{Outgoing, sign};
@@ -144,8 +145,9 @@ fn coherent(hmac: &Hmac) -> Result<()> {
                 return Err(Error::config(format!("what is signed has {{{name}}}, and no header is named for it")));
             }
             (false, Some(_)) => {
-                return Err(Error::config(format!("a header is named for {{{name}}}, which is not signed"))
-                    .with_hint("what anybody can change proves nothing; let the template say how the sender signs it"));
+                return Err(Error::config(format!("a header is named for {{{name}}}, which is not signed")).with_hint(
+                    "what anybody can change proves nothing; let the template say how the sender signs it",
+                ));
             }
             _ => {}
         }
@@ -166,8 +168,11 @@ fn fresh(micros: i64, now: i64, tolerance: Duration) -> Result<(), Refusal> {
 }
 
 #[cfg(test)]
+#[path = "verify/flip_tests.rs"]
+mod flip_tests;
+#[cfg(test)]
 #[path = "verify/tests.rs"]
 mod tests;
 #[cfg(test)]
-#[path = "verify/flip_tests.rs"]
-mod flip_tests;
+#[path = "verify/vector_tests.rs"]
+mod vector_tests;

@@ -125,12 +125,7 @@ fn pairs<'r>(
     Ok(Claim { signatures: some(signatures)?, signed, time: Some(time), id: None })
 }
 
-fn body_alone<'r>(
-    headers: &'r Headers,
-    header: &str,
-    prefix: &str,
-    encoding: Encoding,
-) -> Result<Claim<'r>, Refusal> {
+fn body_alone<'r>(headers: &'r Headers, header: &str, prefix: &str, encoding: Encoding) -> Result<Claim<'r>, Refusal> {
     let signatures = list(headers, header, prefix, encoding)?;
     Ok(Claim { signatures, signed: vec![Part::Body], time: None, id: None })
 }

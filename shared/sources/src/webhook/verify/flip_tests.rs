@@ -15,7 +15,8 @@ static SIGNING: LazyLock<Vec<(Scheme, [String; 2])>> = LazyLock::new(|| {
     let plain = ["erstes Geheimnis".to_owned(), "zweites, älter".to_owned()];
     let base64 = ["c2VjcmV0LWtleQ==".to_owned(), "dmVyc3luYy10ZXN0LW1hYy1zZWNyZXQ=".to_owned()];
     let private = [1u8, 2].map(|seed| format!("whsk_{}", Encoding::Base64.encode(&[seed; 32])));
-    let whsec = ["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()];
+    let whsec =
+        ["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD".to_owned(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()];
     let convoy = |algorithm, encoding, advanced: bool| Scheme::Convoy {
         header: "x-convoy-signature".into(),
         algorithm,
@@ -92,11 +93,27 @@ fn every_bit_of_every_header_counts() {
 }
 
 #[test]
+fn every_bit_of_a_credential_counts() {
+    let header = Scheme::Header { header: "x-api-key".into() };
+    for (scheme, before) in [(Scheme::Bearer, "Bearer "), (Scheme::Basic, "Basic "), (header, "")] {
+        let secrets = ["user:Passwort".to_owned(), "other:one".to_owned()];
+        let verifier = Verifier::new(scheme.clone(), &secrets).unwrap();
+        let headers = sign(&scheme, &secrets[..1], &Outgoing { body: b"", id: "", now: NOW }).unwrap();
+        assert!(accepts(&verifier, &headers, b"anything"), "{scheme:?}");
+        for bit in before.len() * 8..headers[0].1.len() * 8 {
+            let Some(value) = flipped(&headers[0].1, bit) else { continue };
+            assert!(!accepts(&verifier, &[(headers[0].0.clone(), value)], b""), "{scheme:?}");
+        }
+    }
+}
+
+#[test]
 fn the_time_is_held_against_ours_to_both_sides() {
     for (scheme, secrets) in SIGNING.iter() {
         let verifier = Verifier::new(scheme.clone(), secrets).unwrap();
         let mut timed = false;
-        for (off, kind) in [(0, None), (300, None), (-300, None), (-301, Some(Kind::Stale)), (301, Some(Kind::Future))] {
+        for (off, kind) in [(0, None), (300, None), (-300, None), (-301, Some(Kind::Stale)), (301, Some(Kind::Future))]
+        {
             let headers = sign(scheme, secrets, &Outgoing { body: b"{}", id: "m", now: NOW + off }).unwrap();
             let headers = Headers::new(headers);
             let found = verifier.verify(&Request { headers: &headers, body: b"{}", now: NOW });

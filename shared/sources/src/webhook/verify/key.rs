@@ -129,7 +129,11 @@ fn standard(secret: &str) -> Result<Key> {
     let bytes = |text: &str| base64_secret(text).filter(|b| !b.is_empty()).ok_or_else(|| bad("is not base64"));
     if let Some(public) = secret.strip_prefix("whpk_") {
         let public = bytes(public)?;
-        return if public.len() == 32 { Ok(Key::Public(public)) } else { Err(bad("is a public key of the wrong length")) };
+        return if public.len() == 32 {
+            Ok(Key::Public(public))
+        } else {
+            Err(bad("is a public key of the wrong length"))
+        };
     }
     if let Some(private) = secret.strip_prefix("whsk_") {
         let private = bytes(private)?;

@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tributary_core::{Error, Result};
 
+use super::Verifier;
 use super::claim::{AIRTABLE, GITHUB, Part, SHOPIFY, STRIPE};
 use super::key::{Key, Keys, join, tag};
-use super::Verifier;
 use crate::webhook::scheme::{Encoding, Hmac, Piece, Scheme, Unit};
 
 /// A request to be signed.
