@@ -63,16 +63,20 @@ impl Memory {
         rows.chain(parts.map(|(key, row)| (key, row.deleted, row.row(), notes(row)))).collect()
     }
 
-    /// Applies one change of an only writer; whether it was newer, and whether it said anything new.
-    fn change_alone(&mut self, table: &Table, change: &Change) -> (bool, bool) {
-        let before = self.clone();
-        let newer = self.change(table, change);
+    /// Applies the changes of one key, the newest first; whether any was newer, and whether they said anything new. What
+    /// says nothing new is not stored in a batch of an only writer.
+    fn key(&mut self, batch: &Batch<'_>, changes: &[&Change]) -> (bool, bool) {
+        let table = &batch.tables[usize::from(changes[0].table)];
+        let before = batch.only_writer.then(|| self.clone());
+        let newer = changes.iter().filter(|change| self.change(table, change)).count() > 0;
         let name = table.qualified_name();
-        let same = self.content(&name) == before.content(&name);
-        if same {
-            *self = before;
+        match before {
+            Some(before) if self.content(&name) == before.content(&name) => {
+                *self = before;
+                (newer, false)
+            }
+            _ => (newer, newer),
         }
-        (newer, !same)
     }
 
     /// Applies one change; whether it was newer than what is stored.
@@ -175,14 +179,9 @@ impl Sink for Memory {
     async fn apply(&mut self, batch: &Batch<'_>, _budget: &impl Budget) -> Result<Outcome> {
         let survivors = compact(&batch.changes, batch.tables);
         let (mut applied, mut unchanged) = (0, 0);
-        for change in survivors.iter().map(|position| &batch.changes[*position as usize]) {
-            let table = &batch.tables[usize::from(change.table)];
-            let (newer, news) = if batch.only_writer {
-                self.change_alone(table, change)
-            } else {
-                let newer = self.change(table, change);
-                (newer, newer)
-            };
+        let changes: Vec<&Change> = survivors.iter().map(|position| &batch.changes[*position as usize]).collect();
+        for of_key in changes.chunk_by(|a, b| (a.table, &a.key) == (b.table, &b.key)) {
+            let (newer, news) = self.key(batch, of_key);
             applied += u64::from(newer && news);
             unchanged += u64::from(newer && !news);
         }
