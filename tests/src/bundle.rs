@@ -195,25 +195,6 @@ impl Bundle {
         let words = format!("environment spawned for {} ", self.function_name(function));
         self.aws.log().matches(&words).count()
     }
-
-    /// Makes a queue; returns its URL and its ARN.
-    pub async fn queue(&self, name: &str) -> (String, String) {
-        let name = format!("{}-{name}", self.stack);
-        let made = self.aws.call("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await;
-        let url = made["QueueUrl"].as_str().expect("a URL").to_owned();
-        let wanted = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
-        let attributes = self.aws.call("sqs", "AmazonSQS.GetQueueAttributes", &wanted).await;
-        (url, attributes["Attributes"]["QueueArn"].as_str().expect("an ARN").to_owned())
-    }
-
-    /// Takes messages from a queue, waiting for a second until there are some: their bodies.
-    pub async fn messages(&self, queue: &str) -> Vec<Value> {
-        let request = json!({ "QueueUrl": queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1 });
-        let answer = self.aws.call("sqs", "AmazonSQS.ReceiveMessage", &request).await;
-        let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
-        let body = |message: &Value| serde_json::from_str(message["Body"].as_str()?).ok();
-        messages.iter().map(|message| body(message).expect("a body of JSON")).collect()
-    }
 }
 
 /// What `sam build` does: artifacts at `place`, and a template that names them.

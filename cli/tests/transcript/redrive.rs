@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -203,50 +204,70 @@ fn fates(document: &Value) -> Vec<String> {
     fates
 }
 
+/// A queue of what was given up.
+struct Queue {
+    client: aws_sdk_sqs::Client,
+    url: String,
+}
+
+impl Queue {
+    async fn make(aws: &Aws) -> Self {
+        let place = DynamodbStore { region: Some(Aws::REGION.to_owned()), endpoint: Some(aws.endpoint().to_owned()) };
+        let config = tributary_runtime::aws::config_of(&place).await;
+        let config = aws_sdk_sqs::config::Builder::from(&config).endpoint_url(aws.endpoint());
+        let client = aws_sdk_sqs::Client::from_conf(config.build());
+        let url = client.create_queue().queue_name("given-up").send().await.unwrap().queue_url.unwrap();
+        Queue { client, url }
+    }
+
+    async fn send(&self, body: String) {
+        self.client.send_message().queue_url(&self.url).message_body(body).send().await.unwrap();
+    }
+
+    /// How many are neither deleted nor hidden.
+    async fn left(&self) -> String {
+        let name = QueueAttributeName::ApproximateNumberOfMessages;
+        let attributes = self.client.get_queue_attributes().queue_url(&self.url).attribute_names(name.clone());
+        attributes.send().await.unwrap().attributes.unwrap()[&name].clone()
+    }
+}
+
 #[tokio::test]
 async fn messages_are_read_again_from_the_stream_and_deleted_when_their_rows_are_committed() {
     let (aws, database, batches) = given_up("redrive_queue").await;
     assert_eq!(batches.len(), 3);
-    let place = DynamodbStore { region: Some(Aws::REGION.to_owned()), endpoint: Some(aws.endpoint().to_owned()) };
-    let config = tributary_runtime::aws::config_of(&place).await;
-    let config = aws_sdk_sqs::config::Builder::from(&config).endpoint_url(aws.endpoint());
-    let client = aws_sdk_sqs::Client::from_conf(config.build());
-    let queue = client.create_queue().queue_name("given-up").send().await.unwrap().queue_url.unwrap();
-    let send = async |body: String| {
-        client.send_message().queue_url(&queue).message_body(body).send().await.unwrap();
-    };
-    // Neither deleted nor hidden.
-    let left = async || {
-        let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let answer =
-            client.get_queue_attributes().queue_url(&queue).attribute_names(name.clone()).send().await.unwrap();
-        answer.attributes.unwrap()[&name].clone()
-    };
-    let redrive = |options: &str| at(aws, tributary(&format!("redrive {options} --json --queue")).argument(&queue));
+    let queue = Queue::make(aws).await;
+    let redrive = |options: &str| at(aws, tributary(&format!("redrive {options} --json --queue")).argument(&queue.url));
 
     for batch in &batches {
-        send(metadata(batch, &json!({}))).await;
+        queue.send(metadata(batch, &json!({}))).await;
     }
     let rehearsed = redrive("--dry-run").run().ends(0).json();
     assert_eq!(fates(&rehearsed), ["to_be_applied 22 0", "to_be_applied 50 0", "to_be_applied 50 0"]);
     assert_eq!(
-        (left().await.as_str(), database.rows("select count(*) from profile").await),
+        (queue.left().await.as_str(), database.rows("select count(*) from profile").await),
         ("3", vec!["0".to_owned()])
     );
     // Refused by the database: nothing is deleted.
     let nobody = redrive("").with("DATABASE_URL", &unknown_user(&database)).run().ends(1);
-    assert_eq!(left().await, "3", "{}", nobody.stdout);
+    assert_eq!(queue.left().await, "3", "{}", nobody.stdout);
 
-    // The first was trimmed, the shard of the second is forgotten, and two were never ours.
-    let (before, old) = ("1", "shardId-00000000000000000000-forgotten");
-    send(metadata(&batches[0], &json!({ "startSequenceNumber": before, "batchSize": 60 }))).await;
-    send(metadata(&batches[1], &json!({ "shardId": old }))).await;
-    send("secret".to_owned()).await;
-    send(metadata(
-        &batches[1],
-        &json!({ "streamArn": "arn:aws:dynamodb:us-east-2:1:table/orders/stream/2026-01-01T00:00:00.000" }),
-    ))
-    .await;
+    // Of some the beginning is trimmed, or all of it, or the whole shard; and two were never ours.
+    for changes in [
+        json!({ "startSequenceNumber": "1", "batchSize": 60 }),
+        json!({ "startSequenceNumber": "1" }),
+        json!({ "startSequenceNumber": "1", "endSequenceNumber": "2" }),
+        json!({ "shardId": "shardId-00000000000000000000-forgotten" }),
+    ] {
+        queue.send(metadata(&batches[0], &changes)).await;
+    }
+    queue.send("secret".to_owned()).await;
+    queue
+        .send(metadata(
+            &batches[1],
+            &json!({ "streamArn": "arn:aws:dynamodb:us-east-2:1:table/orders/stream/2026-01-01T00:00:00.000" }),
+        ))
+        .await;
     let all = redrive("").on(&database).run().ends(1);
     assert!(!all.stdout.contains("secret"), "{}", all.stdout);
     let expect = [
@@ -256,21 +277,23 @@ async fn messages_are_read_again_from_the_stream_and_deleted_when_their_rows_are
         "failed 0 0",
         "failed 0 0",
         "lost 0 50",
+        "lost 0 50",
+        "lost 50 1",
         "lost 50 10",
     ];
     assert_eq!(fates(&all.json()), expect);
-    assert_eq!(left().await, "4");
+    assert_eq!(queue.left().await, "6");
     assert_eq!(database.rows(SUMMARY).await, [USERS]);
     let content = database.rows(CONTENT).await;
 
     let again = redrive("").on(&database).run().ends(1).json();
-    assert_eq!(fates(&again), ["failed 0 0", "failed 0 0", "lost 0 50", "lost 50 10"]);
+    assert_eq!(fates(&again), ["failed 0 0", "failed 0 0", "lost 0 50", "lost 0 50", "lost 50 1", "lost 50 10"]);
     assert_eq!((&again["figures"]["applied"], database.rows(CONTENT).await), (&0.into(), content));
     // In words: what is lost, and how it heals.
-    let said = at(aws, tributary("redrive --queue").argument(&queue)).on(&database).run().ends(1);
-    let [from, to] = ["startSequenceNumber", "endSequenceNumber"].map(|name| &batches[1]["DDBStreamBatchInfo"][name]);
+    let said = at(aws, tributary("redrive --queue").argument(&queue.url)).on(&database).run().ends(1);
+    let [from, to] = ["startSequenceNumber", "endSequenceNumber"].map(|name| &batches[0]["DDBStreamBatchInfo"][name]);
     for expect in [
-        "4 batches, 2 failed; 0 rows applied, 150 stale, 0 dead letters, 60 records lost",
+        "6 batches, 2 failed; 0 rows applied, 300 stale, 0 dead letters, 111 records lost",
         &format!("within {} to {}", from.as_str().unwrap(), to.as_str().unwrap()),
         "`tributary backfill users --repair` heals",
         "no pipeline reads the stream arn:aws:dynamodb:us-east-2:1:table/orders",
@@ -279,8 +302,9 @@ async fn messages_are_read_again_from_the_stream_and_deleted_when_their_rows_are
         assert!(said.stdout.contains(expect), "{expect}: {}", said.stdout);
     }
     let forgotten = redrive("--forget-lost").on(&database).run().ends(1).json();
-    assert_eq!(fates(&forgotten), ["failed 0 0", "failed 0 0", "lost 0 50 deleted", "lost 50 10 deleted"]);
-    assert_eq!(left().await, "2");
+    let mut still = forgotten["batches"].as_array().unwrap().iter().filter(|batch| batch["deleted"] == false);
+    assert!(still.all(|batch| batch["fate"] == "failed"), "{forgotten}");
+    assert_eq!(queue.left().await, "2");
     let gone = redrive("").with("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1").on(&database).run().ends(1);
     assert!(gone.stderr.contains("doesn't answer as it should"), "{}", gone.stderr);
 }
@@ -328,4 +352,33 @@ async fn objects_are_applied_whole_and_deleted_only_on_demand() {
     let said = tributary("redrive --bucket nobodys --endpoint").argument(aws.endpoint()).on(&database);
     let said = said.with("AWS_REGION", Aws::REGION).run().ends(2);
     assert!(said.stderr.contains("there is no bucket nobodys"), "{}", said.stderr);
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_after_the_batch_in_hand() {
+    let (aws, database, batches) = given_up("redrive_interrupt").await;
+    let queue = Queue::make(aws).await;
+    for batch in &batches {
+        queue.send(metadata(batch, &json!({}))).await;
+    }
+    let slow = Proxy::start(database.url()).await;
+    slow.delay(Duration::from_millis(500), Duration::ZERO);
+    let program = at(aws, tributary("redrive --json --queue").argument(&queue.url)).with("DATABASE_URL", slow.url());
+    let child = program.command().spawn().unwrap();
+    while slow.connections() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), document["batches"].as_array().map(Vec::len)), (Some(1), Some(1)), "{document}");
+    assert!(document["ended"].as_str().unwrap().contains("the same command goes on"), "{document}");
+    // What is deleted is committed, and the others are at hand at once.
+    assert_eq!(fates(&document)[0].split_once(' ').unwrap().0, "done");
+    assert_eq!((queue.left().await.as_str(), &document["batches"][0]["deleted"]), ("2", &true.into()));
+    let records = document["batches"][0]["records"].as_u64().unwrap();
+    assert!(records > 0 && database.rows("select count(*) from profile").await != ["0"]);
+    at(aws, tributary("redrive --queue").argument(&queue.url)).on(&database).run().ends(0);
+    assert_eq!((queue.left().await.as_str(), database.rows(SUMMARY).await), ("0", vec![USERS.to_owned()]));
 }

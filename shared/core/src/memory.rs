@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 
 use crate::batch::{Batch, Outcome, Rejected};
 use crate::cell::{Cell, Key, Row};
-use crate::change::{Change, Op, compact};
+use crate::change::{Change, Notes, Op, compact};
 use crate::error::Result;
 use crate::register::Registers;
 use crate::sink::{Budget, Sink};
@@ -22,6 +22,8 @@ pub struct Stored {
     pub deleted: bool,
     /// Its values besides the key.
     pub row: Row,
+    /// Why columns are NULL or cut.
+    pub notes: Notes,
 }
 
 /// Tables in memory.
@@ -36,14 +38,7 @@ pub struct Memory {
 impl Memory {
     /// The rows of a table by key, tombstones included.
     pub fn table(&self, name: &str) -> BTreeMap<Key, Stored> {
-        let stored = |(key, registers): (&Key, &Registers)| {
-            let Registers { version, deleted, .. } = *registers;
-            (key.clone(), Stored { version, deleted, row: registers.row() })
-        };
-        match self.parts.get(name) {
-            Some(rows) => rows.iter().map(stored).collect(),
-            None => self.tables.get(name).cloned().unwrap_or_default(),
-        }
+        self.tables.get(name).cloned().unwrap_or_default()
     }
 
     /// The rows of a table that takes parts.
@@ -54,6 +49,34 @@ impl Memory {
     /// The rejections by source position.
     pub fn dead(&self) -> &BTreeMap<String, Vec<Rejected>> {
         &self.dead
+    }
+
+    /// What a table says, whatever its versions are.
+    fn content(&self, name: &str) -> Vec<(&Key, bool, Row, Notes)> {
+        let rows = self.tables.get(name).into_iter().flatten();
+        let rows = rows.map(|(key, stored)| (key, stored.deleted, stored.row.clone(), stored.notes.clone()));
+        let parts = self.parts.get(name).into_iter().flatten();
+        let notes = |registers: &Registers| {
+            let notes: Vec<String> = registers.columns.iter().map(|register| format!("{:?}", register.note)).collect();
+            Some(notes.join(" ").into())
+        };
+        rows.chain(parts.map(|(key, row)| (key, row.deleted, row.row(), notes(row)))).collect()
+    }
+
+    /// Applies the changes of one key, the newest first; whether any was newer, and whether they said anything new. What
+    /// says nothing new is not stored in a batch of an only writer.
+    fn key(&mut self, batch: &Batch<'_>, changes: &[&Change]) -> (bool, bool) {
+        let table = &batch.tables[usize::from(changes[0].table)];
+        let before = batch.only_writer.then(|| self.clone());
+        let newer = changes.iter().filter(|change| self.change(table, change)).count() > 0;
+        let name = table.qualified_name();
+        match before {
+            Some(before) if self.content(&name) == before.content(&name) => {
+                *self = before;
+                (newer, false)
+            }
+            _ => (newer, newer),
+        }
     }
 
     /// Applies one change; whether it was newer than what is stored.
@@ -78,8 +101,9 @@ impl Memory {
         }
         let rows = self.tables.entry(name).or_default();
         match &change.op {
-            Op::Upsert(row, _) => {
-                upsert(rows, change, &change.key, Stored { version: change.version, deleted: false, row: row.clone() })
+            Op::Upsert(row, notes) => {
+                let (version, row, notes) = (change.version, row.clone(), notes.clone());
+                upsert(rows, change, &change.key, Stored { version, deleted: false, row, notes })
             }
             // Nothing routes a part to a table that keeps no version per column.
             Op::Patch(_) => false,
@@ -92,12 +116,12 @@ impl Memory {
                     Some(stored) => bury(table, stored, row),
                     None => row.clone(),
                 };
-                upsert(rows, change, &change.key, Stored { version: change.version, deleted: true, row })
+                upsert(rows, change, &change.key, Stored { version: change.version, deleted: true, row, notes: None })
             }
             Op::Replace(elements) => {
                 for element in elements {
-                    let stored = Stored { version: change.version, deleted: false, row: element.row.clone() };
-                    upsert(rows, change, &element.key, stored);
+                    let (row, notes) = (element.row.clone(), element.notes.clone());
+                    upsert(rows, change, &element.key, Stored { version: change.version, deleted: false, row, notes });
                 }
                 let positions = table.children.as_ref().map(|children| children.parent.clone()).unwrap_or_default();
                 let of_parent = |key: &Key| positions.iter().map(|p| &key[*p]).eq(change.key.iter());
@@ -154,16 +178,21 @@ fn sweep(table: &Table, stored: &mut Stored, change: &Change) {
 impl Sink for Memory {
     async fn apply(&mut self, batch: &Batch<'_>, _budget: &impl Budget) -> Result<Outcome> {
         let survivors = compact(&batch.changes, batch.tables);
-        let changes = survivors.iter().map(|position| &batch.changes[*position as usize]);
-        let applied =
-            changes.filter(|change| self.change(&batch.tables[usize::from(change.table)], change)).count() as u64;
+        let (mut applied, mut unchanged) = (0, 0);
+        let changes: Vec<&Change> = survivors.iter().map(|position| &batch.changes[*position as usize]).collect();
+        for of_key in changes.chunk_by(|a, b| (a.table, &a.key) == (b.table, &b.key)) {
+            let (newer, news) = self.key(batch, of_key);
+            applied += u64::from(newer && news);
+            unchanged += u64::from(newer && !news);
+        }
         for rejection in &batch.rejected {
             let position = batch.origins[rejection.event as usize].position.to_string();
             self.dead.entry(position).or_default().push(rejection.clone());
         }
         Ok(Outcome {
             applied,
-            stale: batch.changes.len() as u64 - applied,
+            stale: batch.changes.len() as u64 - applied - unchanged,
+            unchanged,
             dead: batch.rejected.len() as u64,
             ..Outcome::default()
         })

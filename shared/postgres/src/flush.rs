@@ -23,9 +23,21 @@ pub(crate) fn chunks<'a>(batch: &'a Batch<'_>, survivors: &[u32], writers: &'a W
     let mut chunks = Vec::with_capacity(changes.len() / CHUNK + 1);
     for of_table in changes.chunk_by(|a, b| a.table == b.table) {
         let (table, writer) = writer(batch, of_table[0], writers)?;
-        chunks.extend(of_table.chunks(CHUNK).map(|changes| Chunk::new(table, writer, changes.to_vec())));
+        let mut rest = of_table;
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(end(rest));
+            chunks.push(Chunk::new(table, writer, some.to_vec()));
+            rest = others;
+        }
     }
     Ok(chunks)
+}
+
+/// Where a chunk ends: never between two changes of a key, which tables that take parts may have.
+fn end(changes: &[&Change]) -> usize {
+    let full = changes.len().min(CHUNK);
+    let of_last = |change: &&&Change| full > 0 && change.key == changes[full - 1].key;
+    full + changes[full..].iter().take_while(of_last).count()
 }
 
 pub(crate) fn writer<'a>(

@@ -53,7 +53,7 @@ impl<C: Credentials> Postgres<C> {
         };
         let columns: Vec<&Column> = columns.iter().map(find).collect::<Result<_>>()?;
         let read: Vec<&Column> = table.key.iter().chain(columns).collect();
-        let mut list: Vec<String> = read.iter().map(|c| format!("{}::{}", quote(&c.name), sent_as(&c.ty))).collect();
+        let mut list: Vec<String> = read.iter().map(|column| sent(column)).collect();
         list.push(format!("{}::text", quote(&table.meta.version)));
         let query =
             format!("select {} from {} where not {}", list.join(", "), relation(table), quote(&table.meta.deleted));
@@ -72,20 +72,18 @@ impl<C: Credentials> Postgres<C> {
     }
 }
 
-/// The type in which a column's values are sent: the mapping's, which the table's may be wider than.
-fn sent_as(ty: &ColumnType) -> String {
-    let text = ty.array
-        || matches!(
-            ty.base,
-            Base::Text
-                | Base::Varchar(_)
-                | Base::Char(_)
-                | Base::Numeric(_)
-                | Base::Json
-                | Base::Jsonb
-                | Base::Other { .. }
-        );
-    if text { "text".to_owned() } else { ty.cast_name() }
+/// A column as it is sent: in the mapping's type, which the table's may be wider than, or as text.
+fn sent(column: &Column) -> String {
+    let (c, ty) = (quote(&column.name), &column.ty);
+    match ty.base {
+        // As the type prints itself, which for some is not what a cast gives.
+        _ if ty.array => format!("case when {c} is not null then concat({c}) end"),
+        Base::Other { .. } => format!("case when {c} is not null then concat({c}) end"),
+        Base::Text | Base::Varchar(_) | Base::Char(_) | Base::Numeric(_) | Base::Json | Base::Jsonb => {
+            format!("{c}::text")
+        }
+        _ => format!("{c}::{}", ty.cast_name()),
+    }
 }
 
 /// The bytes of a value as they were sent.

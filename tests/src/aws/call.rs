@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::Aws;
@@ -43,6 +43,15 @@ impl Aws {
     pub async fn call(&self, service: &str, target: &str, body: &Value) -> Value {
         let headers = [("x-amz-target", target), ("content-type", "application/x-amz-json-1.0")];
         self.request(service, "POST", "/", &headers, body.to_string()).await.json()
+    }
+
+    /// Makes a queue; returns its URL and its ARN.
+    pub async fn create_queue(&self, name: &str) -> (String, String) {
+        let made = self.call("sqs", "AmazonSQS.CreateQueue", &json!({ "QueueName": name })).await;
+        let url = made["QueueUrl"].as_str().expect("a URL").to_owned();
+        let wanted = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
+        let attributes = self.call("sqs", "AmazonSQS.GetQueueAttributes", &wanted).await;
+        (url, attributes["Attributes"]["QueueArn"].as_str().expect("an ARN").to_owned())
     }
 
     /// Makes a bucket.

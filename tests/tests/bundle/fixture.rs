@@ -1,6 +1,7 @@
 //! A stack as README.md has it made: the database's two roles, its tables, a secret, streams, then the deployment.
 
 use std::collections::HashMap;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,7 +10,7 @@ use tokio::sync::{Mutex, OnceCell};
 use tributary_core::pipeline::Mapping;
 use tributary_postgres::Postgres;
 use tributary_postgres::connect::{Policy, Target};
-use tributary_tests::{Aws, Bundle, Database};
+use tributary_tests::{Aws, Bundle, Database, built};
 
 /// What `within seconds` means here: the emulator looks at a stream each second, and all tests share two processors.
 pub(crate) const SECONDS: Duration = Duration::from_secs(20);
@@ -263,4 +264,15 @@ pub(crate) async fn records_of(aws: &Aws, stream: &str) -> Vec<Value> {
         record["eventSourceARN"] = stream.into();
     }
     records
+}
+
+/// Runs the command line with this mapping, in AWS as a stack's function is.
+pub(crate) async fn tributary(warehouse: &Warehouse, mapping: &str, arguments: &[&str]) -> Output {
+    let program = tokio::task::spawn_blocking(|| built("tributary")).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("tributary.yaml");
+    std::fs::write(&file, mapping).unwrap();
+    let mut command = tokio::process::Command::new(program);
+    command.env_clear().envs(warehouse.aws.environment()).args(["--mapping", file.to_str().unwrap()]);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true).output().await.unwrap()
 }

@@ -10,6 +10,8 @@ use tributary_tests::{Bundle, Database, Invocation, Proxy};
 
 use crate::fixture::*;
 
+const BUCKET: &str = "outage-batches";
+
 #[tokio::test]
 async fn what_an_outage_outlasts_is_handed_over_whole_and_the_rest_waits() {
     let mapping = one_table("outage");
@@ -18,13 +20,23 @@ async fn what_an_outage_outlasts_is_handed_over_whole_and_the_rest_waits() {
     let warehouse = Warehouse::new("outage", &mapping, database, Some(proxy.url())).await;
     let aws = warehouse.aws;
     let stream = aws.create_table("outage").await;
+    aws.create_bucket(BUCKET).await;
     let parameters = [
         ("StreamArn", &*stream),
         ("SecretArns", &warehouse.secret_arn),
         ("StreamEnabled", "false"),
         ("StreamTimeout", "15"),
+        ("StreamRetryAttempts", "0"),
+        ("OnFailureBucket", BUCKET),
     ];
     let bundle = Bundle::deploy("outage", &mapping, &parameters).await;
+    let source = bundle.event_source_mappings(STREAM).await.remove(0);
+    let to_bucket = json!({ "OnFailure": { "Destination": format!("arn:aws:s3:::{BUCKET}") } });
+    assert_eq!(
+        (&source["DestinationConfig"], &source["MaximumRetryAttempts"]),
+        (&to_bucket, &json!("0")),
+        "{source:#}"
+    );
     let names = "select string_agg(name, ' ' order by name) from thing";
     for (id, name) in [("1", "a"), ("2", "b"), ("3", "c")] {
         put(aws, "outage", item(&json!({ "id": id, "name": name }))).await;
@@ -63,9 +75,11 @@ async fn what_an_outage_outlasts_is_handed_over_whole_and_the_rest_waits() {
     assert_eq!(rest.failures(), 0, "it came back within the invocation: {rest:?}");
     assert_eq!(warehouse.database.rows(names).await, ["c"]);
 
-    // What the bucket would have got is an event again.
-    let payload = given_up.whole()["payload"].as_str().unwrap().to_owned();
-    assert_eq!(bundle.invoke(STREAM, payload).await.json(), json!({ "batchItemFailures": [] }));
+    // Where Lambda puts what it gives up, and how `tributary redrive` gives it back.
+    let key = format!("/{BUCKET}/aws/lambda/{}/shard/2026/01/01/batch", source["UUID"].as_str().unwrap());
+    aws.request("s3", "PUT", &key, &[], given_up.whole().to_string()).await.success();
+    let output = tributary(&warehouse, &mapping, &["redrive", "--bucket", BUCKET]).await;
+    assert!(output.status.success(), "{output:?}");
     assert_eq!(warehouse.database.rows(names).await, ["a b c"]);
 
     // The pause ends by a parameter. All comes once more, and changes nothing.

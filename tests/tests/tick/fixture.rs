@@ -66,7 +66,7 @@ impl Poller<Target> for &mut Script {
         let ended = match act {
             Act::Write => self.write(turn).await.map(|()| Ended::Drained),
             Act::Toil => {
-                while budget.allows(Duration::from_millis(100)) {
+                while budget.allows(Duration::from_secs(1)) {
                     self.write(turn).await?;
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }

@@ -2,8 +2,8 @@
 
 use tributary_core::Kind;
 use tributary_core::cell::Cell;
-use tributary_core::change::Op;
-use tributary_core::table::{DeleteMode, Role, Table};
+use tributary_core::change::{Change, Op, Patch};
+use tributary_core::table::{DeleteMode, MetaColumns, Role, Table, VersionType};
 use tributary_tests::Database;
 
 use crate::fixture::*;
@@ -46,6 +46,39 @@ async fn the_databases_default_stands_in_where_a_column_may_not_be_null() {
     apply(&mut sink, &tables, vec![gone(2, 2)]).await;
     let expect = ["1 | unnamed | 1 | f", "2 | named | 2 | t", "3 | unnamed | 1 | t"];
     assert_eq!(rows(&database, "t").await, expect);
+}
+
+#[tokio::test]
+async fn a_version_may_be_a_bigint_that_was_there_or_is_made() {
+    let small = |name: &str, mode| {
+        let meta =
+            MetaColumns { version: "updated_idx".into(), version_type: VersionType::Bigint, ..MetaColumns::default() };
+        Table { meta, ..table(name, mode) }
+    };
+    let database = Database::new("bigint").await;
+    database.execute("create table t (id integer primary key, name text, updated_idx bigint not null)").await;
+    database.execute("create table u (id integer primary key, name text, updated_idx numeric not null)").await;
+    database.execute("insert into t values (1, 'old', 2631314208), (2, 'stays', 2631314210)").await;
+    let tables = [small("t", KEEP), small("u", KEEP), small("v", DeleteMode::Hard)];
+    let mut sink = sink(&database, &tables);
+    let to = |table, change: Change| Change { table, ..change };
+    let newest = i64::MAX as u128;
+    apply(&mut sink, &tables, vec![put(1, 2_631_314_210, "new"), to(1, put(1, newest, "a")), to(2, put(1, 7, "b"))])
+        .await;
+    apply(&mut sink, &tables, vec![put(2, 2_631_314_209, "late"), to(1, put(1, 5, "c")), to(2, gone(1, 8))]).await;
+    let part = |name| Op::Patch(Patch { row: row(name), known: [true].into(), notes: None });
+    apply(
+        &mut sink,
+        &tables,
+        vec![change(0, 1, 2_631_314_212, part("part")), change(0, 1, 2_631_314_200, part("old"))],
+    )
+    .await;
+    apply(&mut sink, &tables, vec![gone(2, 2_631_314_211), to(2, put(1, 6, "d")), to(2, put(3, 1, "e"))]).await;
+    let expect = ["1 | part | 2631314212 | f", "2 | stays | 2631314211 | t"];
+    assert_eq!(database.rows("select id, name, updated_idx, _deleted from t order by id").await, expect);
+    assert_eq!(database.rows("select id, name, updated_idx from u").await, ["1 | a | 9223372036854775807"]);
+    let types = "select id, name, updated_idx, pg_typeof(updated_idx) from v";
+    assert_eq!(database.rows(types).await, ["3 | e | 1 | bigint"]);
 }
 
 async fn refused(name: &str, ddl: &str, tables: Vec<Table>) -> String {

@@ -4,9 +4,11 @@
 
 mod adoption;
 mod convergence;
+mod fenced;
 mod fixture;
 mod flight;
 mod interleaving;
+mod live;
 mod parts;
 mod pooled;
 mod purge;

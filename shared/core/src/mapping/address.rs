@@ -1,6 +1,7 @@
 //! Where a server is, and what of a URL the file names.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+// The half of `std::net` that knows addresses and no sockets.
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::node::Text;
 use super::report::Report;

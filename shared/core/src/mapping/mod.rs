@@ -13,6 +13,7 @@ mod duration;
 mod fields;
 mod key;
 mod node;
+mod parts;
 mod pipeline;
 mod report;
 mod schema;

@@ -7,6 +7,7 @@ use super::delete::{self, Policy};
 use super::fields::{Fields, Named, named};
 use super::key;
 use super::node::{Node, Text};
+use super::parts;
 use super::pipeline::Common;
 use super::report::Report;
 use crate::pipeline::{OnError, Route, Scope, SourceKind};
@@ -62,6 +63,7 @@ pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'
     unique_names(&key, &others, &meta, &part.name, report);
     let scope = scope?;
     let children = key::key_parts(&scope, &key, common, &part.name, report);
+    parts::check(&scope, &key, &others, common.source, report);
     let policy = policy?;
     let when = when.map_or(Some(None), |when| when.map(Some))?;
     let (table_schema, name) = name?;

@@ -52,3 +52,7 @@ fn lack_in_item(names: &Names, item: &Value) -> Option<String> {
         Names::These(names) => names.iter().find(|name| !fields.contains_key(name.as_str())).map(|n| format!("`{n}`")),
     }
 }
+
+#[cfg(test)]
+#[path = "part_tests.rs"]
+mod tests;

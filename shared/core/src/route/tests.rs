@@ -67,7 +67,8 @@ fn shown(cells: &[Cell], columns: &[Column]) -> String {
     texts.join(" ")
 }
 
-fn line(change: &Change, table: &Table) -> String {
+/// A change as a line.
+pub(super) fn line(change: &Change, table: &Table) -> String {
     let name = &table.name;
     let parent: Vec<Column> = match &table.children {
         Some(children) => children.parent.iter().map(|position| table.key[*position].clone()).collect(),

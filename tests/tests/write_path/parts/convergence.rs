@@ -11,10 +11,12 @@ use tributary_core::memory::Memory;
 use tributary_core::register::Registers;
 use tributary_core::sink::{Sink, Unlimited};
 use tributary_core::table::{Column, DeleteMode, Role, Table};
+use tributary_core::version::Version;
 use tributary_tests::Database;
 
 use super::*;
 use crate::convergence::delivered;
+use crate::fenced::{fenced, runner};
 
 /// A change of a row: its columns known or not, with notes or not.
 fn a_change() -> impl Strategy<Value = Change> {
@@ -195,4 +197,51 @@ fn parts_converge_where_tombstones_are_cleared() {
 #[test]
 fn parts_converge_where_deletes_count_for_nothing() {
     converges("parts_ignore", DeleteMode::Ignore, 50);
+}
+
+/// A line without its versions.
+fn content(line: &String) -> String {
+    let parts: Vec<&str> = line.split(" | ").collect();
+    let kept = parts.iter().enumerate().filter(|(at, _)| ![1 + COLUMNS.len(), 3 + COLUMNS.len()].contains(at));
+    kept.map(|(_, part)| *part).collect::<Vec<_>>().join(" | ")
+}
+
+#[test]
+fn parts_of_an_only_writer_converge() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let database = runtime.block_on(Database::new("parts_fenced"));
+    for mode in [KEEP, CLEAR] {
+        let table = parts(mode);
+        let tables = [table.clone()];
+        let place = std::cell::Cell::new(Some(runtime.block_on(runner(&database, &tables))));
+        let mut tests = TestRunner::new(Config { cases: 100, ..Config::default() });
+        let pages = prop::collection::vec(prop::collection::vec(a_change(), 1..6), 1..10);
+        let result = tests.run(&pages, |mut pages| {
+            // An observation is newer than all before it.
+            for (version, change) in pages.iter_mut().flatten().enumerate() {
+                change.version = Version::from_u128(0, version as u128);
+            }
+            let mut memory = Memory::default();
+            let stored = runtime.block_on(async {
+                let (mut sink, fence) = place.take().unwrap();
+                sink.warm_up().await.unwrap();
+                database.execute("truncate t").await;
+                for page in &pages {
+                    let batch = fenced(&tables, &fence, page.clone());
+                    let outcome = sink.apply(&batch, &Unlimited).await.unwrap();
+                    let twin = memory.apply(&batch, &Unlimited).await.unwrap();
+                    assert_eq!((outcome.applied, outcome.unchanged), (twin.applied, twin.unchanged), "{page:?}");
+                }
+                place.set(Some((sink, fence)));
+                rows(&database).await
+            });
+            let stored: Vec<String> = stored.iter().map(content).collect();
+            let expect: Vec<String> = oracle(&pages, &table).iter().map(content).collect();
+            prop_assert_eq!(&stored, &expect, "not what the history means");
+            let twin: Vec<String> = twin_rows(&memory, &table).iter().map(content).collect();
+            prop_assert_eq!(&stored, &twin, "the twin disagrees");
+            Ok(())
+        });
+        result.unwrap();
+    }
 }

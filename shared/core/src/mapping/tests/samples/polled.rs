@@ -164,6 +164,33 @@ pipelines:
     sink: { datastore: w, tables: { j: { columns: { a: { from: $upstream_id, type: text } } }, k: { from: 'list[]', columns: { a: text } } } }
 ",
     ),
+    // Columns that a part of an item would leave stale.
+    (
+        &["part-of-item", "part-of-item", "part-of-item", "part-of-item"],
+        "datastores:
+  w: { type: postgres, url: { env: U } }
+  s: { type: sequin, base_url: 'https://sequin.example.org', token: { env: T } }
+pipelines:
+  parts:
+    source: { datastore: s, consumer: a }
+    sink:
+      datastore: w
+      tables:
+        a:
+          key: { id: text }
+          columns:
+            count: { value: 'row | length', type: integer }
+            label: { value: '{{ id }} {{ name }}', type: text }
+        b:
+          from: address
+          key: { id: { from: $root.id, type: text } }
+          columns: { city: text, again: { from: $root.id, type: text }, name: { from: $root.name, type: text } }
+        c:
+          from: 'lines[]'
+          key: { id: { from: $root.id, type: text }, line: { from: $index, type: integer } }
+          columns: { sku: text, name: { value: \"root['name'] ~ sku\", type: text }, whole: { value: root, type: text } }
+",
+    ),
     // Sources that may send parts of items, and sources that don't.
     (
         &["hard-delete-of-parts", "hard-delete-of-parts", "conflict"],
