@@ -135,7 +135,7 @@ fn stripe_sends_snapshots() {
     check(
         &any,
         &[],
-        include_str!("../../../tests/webhook/stripe.json"),
+        include_str!("../vectors/stripe.json"),
         &[
             r#"evt_123 key cus_123 v153320462000000000001700000000000000 at 1533204620000000 is {"id":"cus_123","object":"customer","created":123456789,"email":"test@stripe.com","livemode":false,"metadata":{}}"#,
         ],

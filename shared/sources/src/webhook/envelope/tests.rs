@@ -228,6 +228,10 @@ fn the_sender_s_id_tells_a_redelivery() {
     check(&plain(Some(Place::Header("X-Id".into()))), &[ID, ("x-id", "h")], Some("signed"), sender("h"));
     check(&plain(Some(Place::Path("e".parse().unwrap()))), &[ID], Some("signed"), sender("e1"));
     check(&plain(Some(Place::Header("x-id".into()))), &[("x-id", "")], None, digest);
+    let supplied = r#"{"id":"x"}"#;
+    let stripe = Envelope::new(Shape::Stripe { objects: vec![] });
+    assert_eq!(open(&stripe, &[ID], supplied).unwrap().dedupe, sender("x"));
+    check(&stripe, &[ID], Some("signed"), sender("signed"));
     let long = "x".repeat(201);
     check(&plain(None), &[("webhook-id", &long)], None, Dedupe::Sender(identity::digest(long.as_bytes())));
     check(&plain(None), &[("webhook-id", "a\0b")], None, Dedupe::Sender(identity::digest(b"a\0b")));

@@ -122,7 +122,7 @@ fn verifies_the_vector_of_stripe_and_refuses_its_negatives() {
     const AT: i64 = 1_533_204_620;
     const V1: &str = "v1=2220f87ef101a04665f11cdf770523143f875572008577fa0f20882ddb9cc3c7";
     const V0: &str = "v0=63f3a72374a733066c4be69ed7f8e5ac85c22c9f0a6a612ab9a025a9e4ee7eef";
-    let body = include_str!("../../../tests/webhook/stripe.json");
+    let body = include_str!("../vectors/stripe.json");
     let check_body = |body: &str, secret: &str, signature: &str, now: i64, expect: &str| {
         let scheme = Scheme::Stripe { tolerance: TOLERANCE };
         let found = outcome(&scheme, &[secret], &[("Stripe-Signature", signature)], body.as_bytes(), now);
@@ -217,7 +217,7 @@ fn verifies_the_vectors_of_convoy() {
         tolerance: u64,
         valid: bool,
     }
-    let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../../tests/webhook/convoy.json")).unwrap();
+    let vectors: Vec<Vector> = serde_json::from_str(include_str!("../vectors/convoy.json")).unwrap();
     assert_eq!(vectors.len(), 17);
     for vector in vectors {
         let scheme = Scheme::Convoy {
