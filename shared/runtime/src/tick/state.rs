@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Ended;
+
 /// The state of a job, kept as a checkpoint of its first pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct State {
     /// When its last turn began, in microseconds since 1970; 0 when it never had one.
     #[serde(default)]
     pub began: i64,
+    /// When a turn began that left nothing to do, in microseconds since 1970; until there was one, when its first turn began.
+    #[serde(default)]
+    pub caught_up: i64,
     /// Why it is not run for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
@@ -53,6 +58,24 @@ impl State {
         let early = (every / 10).min(Duration::from_secs(5));
         let wait = every.saturating_sub(early);
         self.began.saturating_add(i64::try_from(wait.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// After a turn that began then.
+    pub(super) fn after(&self, began: i64, ended: Option<&Ended>) -> Self {
+        let caught_up = if self.caught_up == 0 || ended == Some(&Ended::Drained) { began } else { self.caught_up };
+        let stop = match ended {
+            Some(Ended::Stopped(stop)) => Some(stop.clone()),
+            _ => None,
+        };
+        State { began, caught_up, stop }
+    }
+
+    /// For how many seconds it should have caught up with its source and has not: 0 as long as it is in time, whatever it
+    /// rests between two turns.
+    pub(super) fn overdue(&self, every: Duration, now: i64) -> f64 {
+        let since = if self.caught_up == 0 { now } else { self.caught_up };
+        let late = Duration::from_micros(u64::try_from(now.saturating_sub(since)).unwrap_or(0)).saturating_sub(every);
+        late.as_secs_f64()
     }
 
     /// Why it isn't due now.
