@@ -15,6 +15,9 @@ pub struct State {
     /// When a turn began that left nothing to do, in microseconds since 1970; until there was one, when its first turn began.
     #[serde(default)]
     pub caught_up: i64,
+    /// Whether its last turn left something to do: then it is due at once, however long it rests else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
     /// Why it is not run for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<Stop>,
@@ -67,7 +70,8 @@ impl State {
             Some(Ended::Stopped(stop)) => Some(stop.clone()),
             _ => None,
         };
-        State { began, caught_up, stop }
+        let unfinished = matches!(ended, Some(Ended::More | Ended::Later));
+        State { began, caught_up, unfinished, stop }
     }
 
     /// For how many seconds it should have caught up with its source and has not: 0 as long as it is in time, whatever it
@@ -83,6 +87,9 @@ impl State {
         match &self.stop {
             Some(stop) if stop.until.is_none_or(|until| now < until) => return Some(Rest::Stopped(stop.clone())),
             _ => {}
+        }
+        if self.unfinished {
+            return None;
         }
         let next = self.next(every);
         // A clock that was put back must not stop everything.

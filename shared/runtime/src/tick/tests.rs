@@ -27,10 +27,23 @@ fn a_job_is_due_when_its_rest_is_over_or_the_clock_was_put_back() {
 }
 
 #[test]
+fn a_job_that_left_something_to_do_does_not_rest() {
+    let check = |ended: Option<Ended>, rests: bool| {
+        let state = State::parse(&State::default().after(SECOND, ended.as_ref()).to_text());
+        assert_eq!(state.rests(MINUTE, 2 * SECOND).is_some(), rests, "{ended:?}");
+    };
+    check(Some(Ended::Drained), true);
+    check(Some(Ended::More), false);
+    check(Some(Ended::Later), false);
+    // One that fails is not made to fail faster.
+    check(None, true);
+}
+
+#[test]
 fn a_stopped_job_rests_until_its_time_or_for_ever() {
     let check = |until: Option<i64>, now: i64, rests: bool| {
         let stop = Stop { reason: "quota".into(), until };
-        let state = State { began: 5, caught_up: 3, stop: Some(stop.clone()) };
+        let state = State { began: 5, caught_up: 3, unfinished: false, stop: Some(stop.clone()) };
         let read = State::parse(&state.to_text());
         assert_eq!(read, state);
         assert_eq!(read.rests(Duration::ZERO, now), rests.then_some(Rest::Stopped(stop)), "{until:?} {now}");
