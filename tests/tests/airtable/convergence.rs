@@ -10,7 +10,7 @@ use tributary_tests::airtable::{Airtable, Fault};
 use crate::fixture::*;
 
 /// What happens between two ticks.
-fn live(airtable: &Airtable, dice: &mut Rng, told: bool) {
+pub(crate) fn live(airtable: &Airtable, dice: &mut Rng, told: bool) {
     let all = airtable.ids(HOMES);
     let any = |dice: &mut Rng| all.get(dice.usize(..all.len().max(1))).cloned().unwrap_or_default();
     for _ in 0..dice.usize(..25) {
@@ -104,7 +104,7 @@ async fn expected_rows(world: &World) -> usize {
     world.database.rows("select count(*) from home where not _deleted").await[0].parse().unwrap()
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..))
 }
 

@@ -4,6 +4,7 @@
 
 mod cells;
 mod convergence;
+mod crash;
 mod feed;
 mod fixture;
 mod hook;
