@@ -149,9 +149,9 @@ impl Airtable {
         self.world().hooks.retain(|known| known.id != hook);
     }
 
-    /// Lets time pass, for everything that expires.
-    pub fn advance(&self, time: Duration) {
-        self.world().ahead += i64::try_from(time.as_millis()).expect("not for ever");
+    /// Makes hooks and what they tell older by so much.
+    pub fn age_hooks(&self, time: Duration) {
+        self.world().age_hooks(i64::try_from(time.as_millis()).expect("not for ever"));
     }
 
     /// Makes all places in listings expire.
@@ -177,6 +177,18 @@ impl Airtable {
     /// Takes a scope away from the token.
     pub fn revoke(&self, scope: &str) {
         self.world().revoked.insert(scope.to_owned());
+    }
+
+    /// Gives a scope back.
+    pub fn grant(&self, scope: &str) {
+        self.world().revoked.remove(scope);
+    }
+
+    /// Forgets the faults that are still to come, and what was to be done.
+    pub fn recover(&self) {
+        let mut world = self.world();
+        world.faults.clear();
+        world.acts.clear();
     }
 
     /// Takes another token from now on.
@@ -223,6 +235,11 @@ impl Doer<'_> {
     /// As [`Airtable::destroy`].
     pub fn destroy(&self, table: &str, records: &[String]) {
         self.0.borrow_mut().destroy(table, records);
+    }
+
+    /// As [`Airtable::restore`].
+    pub fn restore(&self, table: &str, record: &str) -> bool {
+        self.0.borrow_mut().restore(table, record)
     }
 
     /// As [`Airtable::delete_field`].

@@ -28,6 +28,7 @@ mod function;
 mod proxy;
 mod python;
 mod runtime_api;
+pub mod sequin;
 mod tools;
 mod watch;
 

@@ -86,3 +86,35 @@ fn names_and_texts_cannot_break_out() {
     assert_eq!(literal("it's"), "'it''s'");
     assert_eq!(literal(r"a\'b"), r" E'a\\''b'");
 }
+
+#[test]
+fn merges() {
+    let mut table = table(DeleteMode::Soft { keep: true });
+    table.meta.versions = Some("_versions".into());
+    // A column of each role says all there is.
+    table.columns.retain(|column| ["tags", "deleted", "deleted_at"].contains(&column.name.as_str()));
+    let fallbacks = Fallbacks::from([("tags".to_owned(), "'{}'::text[]".to_owned())]);
+    insta::assert_snapshot!("merge", shown(&merge(&table, "_versions", false, &Fallbacks::new())));
+    insta::assert_snapshot!("merge_replay", shown(&merge(&table, "_versions", true, &fallbacks)));
+    insta::assert_snapshot!("merge_fenced", shown(&fenced(&table, &fallbacks)));
+}
+
+#[test]
+fn statements_of_an_only_writer() {
+    let none = Fallbacks::new();
+    insta::assert_snapshot!("fenced", shown(&fenced(&table(DeleteMode::Soft { keep: true }), &none)));
+    insta::assert_snapshot!("fenced_hard", shown(&fenced(&table(DeleteMode::Hard), &none)));
+    insta::assert_snapshot!("fenced_set_hard", shown(&fenced(&children(DeleteMode::Hard), &none)));
+    insta::assert_snapshot!("fenced_set_soft", shown(&fenced(&children(DeleteMode::Soft { keep: false }), &none)));
+}
+
+#[test]
+fn an_object_of_many_columns_is_put_together() {
+    let mut table = table(DeleteMode::Soft { keep: true });
+    table.meta.versions = Some("_versions".into());
+    table.columns = (0..120).map(|number| column(&format!("c{number}"), "text")).collect();
+    let statement = merge(&table, "_versions", false, &Fallbacks::new());
+    let objects = statement.sql.split("jsonb_build_object(").count() - 1;
+    // Three for the versions and three for the notes: a function takes a hundred arguments.
+    assert_eq!(objects, 6);
+}

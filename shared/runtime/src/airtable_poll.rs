@@ -10,6 +10,7 @@
 
 mod feed;
 mod hook;
+mod letters;
 mod modified;
 mod run;
 mod state;

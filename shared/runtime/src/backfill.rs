@@ -177,7 +177,14 @@ impl<C: Credentials> Handler<C> {
         // What an interrupted run has committed counts too.
         let Progress { items: records, applied, stale, dead, .. } = *result.as_ref().unwrap_or(&last);
         if result.is_ok() || records > 0 {
-            self.metrics().print(&Figures { pipeline: &pipeline.name, records, applied, stale, dead, lag: None });
+            self.metrics().print(&Figures {
+                pipeline: &pipeline.name,
+                records,
+                applied,
+                stale,
+                dead,
+                ..Figures::default()
+            });
         }
         let given_back = lease.give_back(self.sinks().get(&pipeline.sink)?).await;
         let progress = result?;

@@ -18,6 +18,7 @@ pub struct Database<S> {
     store: PostgresStore,
     secrets: Arc<S>,
     instead: Option<Secret>,
+    host: Option<String>,
     rds_roots: Option<String>,
     application: String,
     statement_timeout: Option<Duration>,
@@ -27,7 +28,7 @@ impl<S: Secrets> Database<S> {
     /// A datastore of the mapping; `application` is the pipeline or function as `pg_stat_activity` shows it.
     pub fn new(store: PostgresStore, secrets: Arc<S>, application: impl Into<String>) -> Self {
         let application = application.into();
-        Database { store, secrets, instead: None, rds_roots: None, application, statement_timeout: None }
+        Database { store, secrets, instead: None, host: None, rds_roots: None, application, statement_timeout: None }
     }
 
     /// Goes to this URL instead of where the mapping says. The mapping's TLS and proxy stay in force unless the URL leads
@@ -35,6 +36,20 @@ impl<S: Secrets> Database<S> {
     #[must_use]
     pub fn with_url(mut self, url: Option<Secret>) -> Self {
         self.instead = url;
+        self
+    }
+
+    /// Goes to this host instead of the mapping's. All else, the port among it, stays as it is.
+    #[must_use]
+    pub fn with_host(mut self, host: Option<String>) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Whether a pooling proxy stands there, instead of what the mapping says.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: Option<bool>) -> Self {
+        self.store.proxy = proxy.unwrap_or(self.store.proxy);
         self
     }
 
@@ -55,17 +70,21 @@ impl<S: Secrets> Database<S> {
     /// The address and the credential, resolved now.
     ///
     /// # Errors
-    /// `Config` when a reference leads nowhere or the datastore is incomplete, `Unavailable` when Secrets Manager doesn't
-    /// answer.
+    /// `Config` when a reference leads nowhere or the datastore is incomplete, or has its host in a URL and another host is
+    /// wanted; `Unavailable` when Secrets Manager doesn't answer.
     pub async fn resolve(&self) -> Result<Target> {
         let target = match (&self.instead, &self.store) {
             (Some(url), _) => self.of_other_url(url)?,
+            (_, PostgresStore { url: Some(_), .. }) if self.host.is_some() => {
+                return Err(Error::config("TRIBUTARY_DATABASE_HOST is set, but the datastore has its host in `url`")
+                    .with_hint("change the host in that URL, or let the datastore say `secret:` or `host:`"));
+            }
             (_, PostgresStore { url: Some(reference), .. }) => {
                 let url = self.secrets.get(reference).await?;
                 Target::from_url(url.expose(), &self.policy())?
             }
             (_, PostgresStore { secret: Some(name), .. }) => self.of_secret(name).await?,
-            (_, PostgresStore { host: Some(host), .. }) => self.of_host(host).await?,
+            (_, PostgresStore { host: Some(host), .. }) => self.of_host(self.host.as_ref().unwrap_or(host)).await?,
             _ => return Err(Error::config("the datastore has neither `url` nor `secret` nor `host`")),
         };
         let target = target.with_application(&self.application);
@@ -115,7 +134,7 @@ impl<S: Secrets> Database<S> {
             return Err(Error::config(format!("the secret {name} is not of the user {user}"))
                 .with_hint("remove `user` from the datastore, or name that user's secret"));
         }
-        let Some(host) = self.store.host.clone().or(login.host) else {
+        let Some(host) = self.host.clone().or_else(|| self.store.host.clone()).or(login.host) else {
             return Err(Error::config(format!("the secret {name} names no host"))
                 .with_hint("say `host` in the datastore: a password that RDS manages comes without one"));
         };

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tributary_core::pipeline::{Mapping, Pipeline};
+use tributary_core::pipeline::{Mapping, Pipeline, SourceKind};
 use tributary_core::sink::Budget;
 use tributary_core::{Error, Result};
 use tributary_postgres::{Credentials, Which};
@@ -66,7 +66,9 @@ async fn round<'m, C: Credentials>(
 ) -> Result<(), Error> {
     for pipeline in pipelines {
         let sink = sinks.get(&pipeline.sink)?;
-        let due = sink.letters(Which::Due(&pipeline.name), LETTERS_AT_ONCE).await?;
+        // What is observed is observed anew by its poll, not replayed.
+        let observed = matches!(pipeline.source.kind, SourceKind::Airtable(_));
+        let due = if observed { Vec::new() } else { sink.letters(Which::Due(&pipeline.name), LETTERS_AT_ONCE).await? };
         if !due.is_empty() {
             let replayed = replay(mapping, sink, &pipeline.name, due, budget).await?;
             tracing::info!(

@@ -1,8 +1,8 @@
 //! What became of an invocation's records, as metrics: one line a pipeline on stdout, in CloudWatch's Embedded Metric
 //! Format. CloudWatch reads them out of the log, so that they cost no call and no time.
 //!
-//! The dashboard and the alarms of `infra/` show these very names. The alarm for dead letters counts the field `dead` of
-//! all lines in the function's log, so no other line may have one.
+//! The dashboard and the alarms of `infra/` show these very names. The alarms for dead letters and for polls that don't catch
+//! up read the fields `dead` and `overdue_seconds` of all such lines in the function's log, so no other may have them.
 //!
 //! Amazon CloudWatch user guide, "Specification: Embedded metric format".
 
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::clock::unix_micros;
 
 /// What became of the records of one pipeline in one invocation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Figures<'a> {
     /// The pipeline.
     pub pipeline: &'a str,
@@ -27,6 +27,9 @@ pub struct Figures<'a> {
     pub dead: u64,
     /// Seconds from the newest change at the source to its commit here; `None` when the source doesn't say.
     pub lag: Option<f64>,
+    /// Seconds since the pipeline should have caught up with its source and has not; `None` when it isn't polled, or nobody
+    /// knows.
+    pub overdue: Option<f64>,
 }
 
 /// Prints metrics, or doesn't.
@@ -57,7 +60,8 @@ impl Metrics {
 const NAMESPACE: &str = "Tributary";
 const COUNTS: [Metric; 4] =
     [Metric::count("records"), Metric::count("applied"), Metric::count("stale"), Metric::count("dead")];
-const LAG: [Metric; 1] = [Metric { name: "lag_seconds", unit: "Seconds" }];
+const LAG: [Metric; 1] = [Metric::seconds("lag_seconds")];
+const OVERDUE: [Metric; 1] = [Metric::seconds("overdue_seconds")];
 
 /// The document: what the metrics are called, then their values.
 #[derive(Serialize)]
@@ -71,6 +75,8 @@ struct Line<'a> {
     dead: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overdue_seconds: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -100,18 +106,24 @@ impl Metric {
     const fn count(name: &'static str) -> Self {
         Metric { name, unit: "Count" }
     }
+
+    const fn seconds(name: &'static str) -> Self {
+        Metric { name, unit: "Seconds" }
+    }
 }
 
 impl<'a> Line<'a> {
     fn of(figures: &Figures<'a>, timestamp: i64) -> Self {
-        let Figures { pipeline, records, applied, stale, dead, lag } = *figures;
+        let Figures { pipeline, records, applied, stale, dead, lag, overdue } = *figures;
         // A metric that is announced must be there; and a clock that is behind the source's makes no negative lag.
-        let lag_seconds = lag.filter(|lag| lag.is_finite()).map(|lag| lag.max(0.0));
+        let seconds = |time: Option<f64>| time.filter(|time| time.is_finite()).map(|time| time.max(0.0));
+        let (lag_seconds, overdue_seconds) = (seconds(lag), seconds(overdue));
         let announced_lag = if lag_seconds.is_some() { &LAG[..] } else { &[] };
-        let metrics = [&COUNTS[..], announced_lag].concat();
+        let announced_overdue = if overdue_seconds.is_some() { &OVERDUE[..] } else { &[] };
+        let metrics = [&COUNTS[..], announced_lag, announced_overdue].concat();
         let directive = Directive { namespace: NAMESPACE, dimensions: [["pipeline"]], metrics };
         let meta = Meta { timestamp, cloud_watch_metrics: [directive] };
-        Line { meta, pipeline, records, applied, stale, dead, lag_seconds }
+        Line { meta, pipeline, records, applied, stale, dead, lag_seconds, overdue_seconds }
     }
 }
 
@@ -121,8 +133,8 @@ mod tests {
 
     #[test]
     fn a_line_announces_just_what_it_holds() {
-        let check = |lag: Option<f64>, announced: &str, value: &str| {
-            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag };
+        let check = |lag: Option<f64>, overdue: Option<f64>, announced: &str, value: &str| {
+            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue };
             let line = serde_json::to_string(&Line::of(&figures, 1_767_225_600_123)).unwrap();
             let expect = format!(
                 r#"{{"_aws":{{"Timestamp":1767225600123,"CloudWatchMetrics":[{{"Namespace":"Tributary","Dimensions":[["pipeline"]],"Metrics":[{{"Name":"records","Unit":"Count"}},{{"Name":"applied","Unit":"Count"}},{{"Name":"stale","Unit":"Count"}},{{"Name":"dead","Unit":"Count"}}{announced}]}}]}},"pipeline":"us\"ers","records":7,"applied":4,"stale":2,"dead":1{value}}}"#
@@ -130,9 +142,12 @@ mod tests {
             assert_eq!(line, expect);
         };
         let announced = r#",{"Name":"lag_seconds","Unit":"Seconds"}"#;
-        check(None, "", "");
-        check(Some(1.5), announced, r#","lag_seconds":1.5"#);
-        check(Some(-3.0), announced, r#","lag_seconds":0.0"#);
-        check(Some(f64::NAN), "", "");
+        check(None, None, "", "");
+        check(Some(1.5), None, announced, r#","lag_seconds":1.5"#);
+        check(Some(-3.0), None, announced, r#","lag_seconds":0.0"#);
+        check(Some(f64::NAN), None, "", "");
+        let overdue = r#",{"Name":"overdue_seconds","Unit":"Seconds"}"#;
+        check(None, Some(90.0), overdue, r#","overdue_seconds":90.0"#);
+        check(Some(2.0), Some(-1.0), &format!("{announced}{overdue}"), r#","lag_seconds":2.0,"overdue_seconds":0.0"#);
     }
 }

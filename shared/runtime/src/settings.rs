@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `TRIBUTARY_MAPPING` | the mapping file, `tributary.yaml` by default; looked for in the deployed code, then here |
 //! | `DATABASE_URL` | a Postgres to write to in place of the mapping's sink |
+//! | `TRIBUTARY_DATABASE_HOST` | the host of the mapping's sinks in place of theirs, such as the endpoint of an RDS Proxy; all else of them stays |
+//! | `TRIBUTARY_DATABASE_PROXY` | `true` or `false` in place of their `proxy` |
 //! | `TRIBUTARY_METRICS` | `on` or `off`: whether metrics are printed; by default, where `AWS_LAMBDA_FUNCTION_NAME` is set |
 //! | `TRIBUTARY_RDS_CA` | a PEM file in place of the built-in RDS certificates; so is an `rds-ca.pem` beside the program |
 //!
@@ -28,6 +30,10 @@ pub struct Settings {
     pub mapping_file: PathBuf,
     /// A Postgres to write to in place of the mapping's sinks.
     pub database_url: Option<Secret>,
+    /// The host of the mapping's sinks, in place of theirs.
+    pub database_host: Option<String>,
+    /// Whether that is a pooling proxy, in place of what the mapping says.
+    pub database_proxy: Option<bool>,
     /// A PEM file in place of the built-in RDS certificates.
     pub rds_roots: Option<String>,
     /// The metrics of each invocation: printed, or not.
@@ -39,7 +45,7 @@ impl Settings {
     ///
     /// # Errors
     /// `Config` when the mapping is not found or has findings, which are all in the message; when a variable names a file
-    /// that is not there.
+    /// that is not there, or says what it cannot say.
     pub fn of_environment() -> Result<Settings> {
         Settings::of(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -48,10 +54,19 @@ impl Settings {
         let code = variable("LAMBDA_TASK_ROOT").map(PathBuf::from);
         let wanted = variable("TRIBUTARY_MAPPING").unwrap_or_else(|| "tributary.yaml".to_owned());
         let mapping_file = find(Path::new(&wanted), code.as_deref())?;
+        let database_host = variable("TRIBUTARY_DATABASE_HOST");
+        if database_host.is_some() && variable("DATABASE_URL").is_some() {
+            return Err(Error::config("DATABASE_URL and TRIBUTARY_DATABASE_HOST both say where the database is")
+                .with_hint(
+                    "give one of them: the URL is in place of the whole sink, the host of the sink's host only",
+                ));
+        }
         Ok(Settings {
             mapping: load(&mapping_file)?,
             mapping_file,
             database_url: variable("DATABASE_URL").map(Secret::new),
+            database_host,
+            database_proxy: proxy(variable("TRIBUTARY_DATABASE_PROXY").as_deref())?,
             rds_roots: rds_roots(variable("TRIBUTARY_RDS_CA"), code)?,
             metrics: metrics(variable("TRIBUTARY_METRICS").as_deref(), variable("AWS_LAMBDA_FUNCTION_NAME").is_some())?,
         })
@@ -82,6 +97,16 @@ fn find(wanted: &Path, code: Option<&Path>) -> Result<PathBuf> {
         Error::config(format!("there is no mapping at {}", places.join(" or at ")))
             .with_hint("name it in TRIBUTARY_MAPPING, and put it into the function's package")
     })
+}
+
+fn proxy(wanted: Option<&str>) -> Result<Option<bool>> {
+    match wanted {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(other) => Err(Error::config(format!("TRIBUTARY_DATABASE_PROXY is `{other}`"))
+            .with_hint("write `true` or `false`, or leave it out: then the mapping's `proxy` counts")),
+    }
 }
 
 fn metrics(wanted: Option<&str>, in_lambda: bool) -> Result<Metrics> {
@@ -154,6 +179,31 @@ pipelines:
         assert_eq!(found.rds_roots, Some(format!("{code}/rds-ca.pem")));
         assert_eq!(found.database_url.as_ref().unwrap().expose(), "postgres://a:hunter2@b/c");
         assert!(!format!("{:?}", found.database_url).contains("hunter2"));
+    }
+
+    #[test]
+    fn the_place_of_the_database_is_given_once() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("tributary.yaml"), MAPPING).unwrap();
+        let code = place.path().to_str().unwrap();
+        let check = |variables: &[(&str, &str)], expect: Result<(Option<&str>, Option<bool>), &str>| {
+            let variables = [&[("LAMBDA_TASK_ROOT", code)], variables].concat();
+            match (settings(&variables), expect) {
+                (Ok(found), Ok(expect)) => {
+                    assert_eq!((found.database_host.as_deref(), found.database_proxy), expect, "{variables:?}");
+                }
+                (Err(error), Err(words)) => assert!(error.to_string().contains(words), "{error}"),
+                (found, expect) => panic!("{variables:?}: {found:?}, not {expect:?}"),
+            }
+        };
+        let (host, through) = (("TRIBUTARY_DATABASE_HOST", "proxy.example.org"), ("TRIBUTARY_DATABASE_PROXY", "true"));
+        check(&[], Ok((None, None)));
+        check(&[host], Ok((Some("proxy.example.org"), None)));
+        check(&[host, through], Ok((Some("proxy.example.org"), Some(true))));
+        check(&[("TRIBUTARY_DATABASE_PROXY", "false")], Ok((None, Some(false))));
+        check(&[("TRIBUTARY_DATABASE_PROXY", "yes")], Err("`yes`"));
+        check(&[host, ("DATABASE_URL", "postgres://b/c")], Err("both say where"));
+        check(&[through, ("DATABASE_URL", "postgres://b/c")], Ok((None, Some(true))));
     }
 
     #[test]

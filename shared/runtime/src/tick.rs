@@ -156,24 +156,28 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
         let mut due = Vec::new();
         for job in jobs {
             match self.state(&job).await {
-                Ok(state) => match state.rests(job.every, unix_micros()).filter(|_| !request.force) {
-                    Some(rest) => report.resting(&job, rest),
-                    None => due.push((state.began, job)),
-                },
+                Ok(state) => {
+                    let now = unix_micros();
+                    report.overdue(&job, state.overdue(job.every, now));
+                    match state.rests(job.every, now).filter(|_| !request.force) {
+                        Some(rest) => report.resting(&job, rest),
+                        None => due.push((state, job)),
+                    }
+                }
                 Err(error) => report.failed(&job, &error),
             }
         }
         // Who has waited longest comes first.
-        due.sort_by_key(|(began, _)| *began);
-        let mut queue: VecDeque<Job<'_>> = due.into_iter().map(|(_, job)| job).collect();
-        while let Some(job) = queue.pop_front() {
+        due.sort_by_key(|(state, _)| state.began);
+        let mut queue: VecDeque<(State, Job<'_>)> = due.into();
+        while let Some((mut state, job)) = queue.pop_front() {
             if !budget.allows(TIME_FOR_A_TURN) {
                 report.waiting(&job);
                 continue;
             }
             let time = Time { share: Share::of(budget, queue.len() + 1), whole: Share::of(budget, 1) };
-            match Box::pin(self.turn(&job, request, time, &mut report)).await {
-                Ok(Ended::More) => queue.push_back(job),
+            match Box::pin(self.turn(&job, &mut state, request, time, &mut report)).await {
+                Ok(Ended::More) => queue.push_back((state, job)),
                 Ok(_) => {}
                 Err(error) => report.failed(&job, &error),
             }
@@ -194,7 +198,14 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
     }
 
     /// One turn of a job, under its lease.
-    async fn turn(&mut self, job: &Job<'_>, request: &Request, time: Time, report: &mut Report) -> Result<Ended> {
+    async fn turn(
+        &mut self,
+        job: &Job<'_>,
+        state: &mut State,
+        request: &Request,
+        time: Time,
+        report: &mut Report,
+    ) -> Result<Ended> {
         let lead = job.lead()?;
         let began = unix_micros();
         let lease = match Lease::take(self.sinks.get(&lead.sink)?, &format!("{}/poll", job.name)).await {
@@ -208,13 +219,10 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
         let mut turn = Turn::new(&self.mapping, job, &mut self.sinks, lease, request, report, time.whole);
         let ended = Box::pin(self.poller.run(&mut turn, &time.share)).await;
         let lease = turn.into_lease();
-        let stop = match &ended {
-            Ok(Ended::Stopped(stop)) => Some(stop.clone()),
-            _ => None,
-        };
-        let state = State { began, stop };
         // A turn that failed counts as a turn: others wait too.
-        let stored = self.store(lead, &state, &lease, &time.whole).await;
+        *state = state.after(began, ended.as_ref().ok());
+        report.overdue(job, state.overdue(job.every, unix_micros()));
+        let stored = self.store(lead, state, &lease, &time.whole).await;
         let given_back = lease.give_back(self.sinks.get(&lead.sink)?).await;
         let ended = ended?;
         stored.and(given_back)?;

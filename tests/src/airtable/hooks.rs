@@ -157,6 +157,13 @@ impl World {
         }
     }
 
+    pub(super) fn age_hooks(&mut self, milliseconds: i64) {
+        for hook in &mut self.hooks {
+            hook.expires -= milliseconds;
+            hook.payloads.iter_mut().for_each(|(at, _)| *at -= milliseconds);
+        }
+    }
+
     pub(super) fn list_hooks(&mut self) -> Answer {
         let now = self.now();
         self.hooks.retain(|hook| now < hook.expires + WEEK);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -109,8 +109,12 @@ async fn answer(world: &Mutex<World>, request: Request<Incoming>) -> Response<Bo
     }
     let whole = Bytes::from(answer.body);
     let cut = |part: Bytes| {
-        let frames = [Ok(Frame::data(part)), Err(io::Error::from(io::ErrorKind::ConnectionReset))];
-        StreamBody::new(stream::iter(frames)).boxed()
+        let end = async {
+            // Until what was sent is on its way.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Err(io::Error::from(io::ErrorKind::ConnectionReset))
+        };
+        BoxBody::new(StreamBody::new(stream::iter([Ok(Frame::data(part))]).chain(stream::once(end))))
     };
     let body = match fault {
         Some(Fault::Cut) => cut(whole.slice(..whole.len() / 2)),

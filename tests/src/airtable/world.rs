@@ -89,8 +89,6 @@ pub(super) struct World {
     pub(super) faults: VecDeque<(String, Fault)>,
     pub(super) acts: Vec<(String, u32, Act)>,
     pub(super) log: Vec<String>,
-    /// How far its clock is ahead of ours, in milliseconds.
-    pub(super) ahead: i64,
     pub(super) transaction: u64,
     pub(super) number: u64,
 }
@@ -107,7 +105,6 @@ impl Default for World {
             faults: VecDeque::new(),
             acts: Vec::new(),
             log: Vec::new(),
-            ahead: 0,
             transaction: 0,
             number: 0,
         }
@@ -118,7 +115,7 @@ impl World {
     /// Its time, in milliseconds since 1970.
     pub(super) fn now(&self) -> i64 {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        i64::try_from(now.as_millis()).expect("before the year 292 million") + self.ahead
+        i64::try_from(now.as_millis()).expect("before the year 292 million")
     }
 
     /// A number that nothing else has.

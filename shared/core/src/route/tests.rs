@@ -50,9 +50,9 @@ pipelines:
           delete: ignore
 "#;
 
-fn mapping() -> Mapping {
-    let checked = load("test.yaml", MAPPING);
-    let findings: Vec<String> = checked.findings.iter().map(|finding| finding.render(MAPPING)).collect();
+fn mapping(text: &str) -> Mapping {
+    let checked = load("test.yaml", text);
+    let findings: Vec<String> = checked.findings.iter().map(|finding| finding.render(text)).collect();
     checked.mapping.unwrap_or_else(|| panic!("{}", findings.join("\n")))
 }
 
@@ -99,8 +99,14 @@ pub(super) fn line(change: &Change, table: &Table) -> String {
 }
 
 /// The changes and rejections of one event, a line each.
+#[track_caller]
 fn check(body: Body, expect: &[&str]) {
-    let mapping = mapping();
+    check_with(MAPPING, body, expect);
+}
+
+#[track_caller]
+fn check_with(text: &str, body: Body, expect: &[&str]) {
+    let mapping = mapping(text);
     let pipeline = &mapping.pipelines[0];
     let origin = Origin { position: "1".into(), key: "".into(), payload: bytes::Bytes::new() };
     let event = Event { origin, version: Version::from_u128(0, 3), at: Some(1_714_564_800_000_000), body };
@@ -208,6 +214,21 @@ fn a_deleted_item_is_gone_everywhere_but_where_deletes_are_ignored() {
         &[
             "orders a 7: gone, a-7 ∅ ∅ ∅ open true 2024-05-01 12:00:00+00 deleted",
             "addresses a 7: gone, ∅ a",
+            "lines a 7: {}",
+        ],
+    );
+}
+
+#[test]
+fn a_tombstone_that_keeps_nothing_is_empty_also_where_the_last_image_is_known() {
+    let cleared = MAPPING.replace("delete: hard", "delete: { mode: soft, keep: false }");
+    let before = Some(order(&[("price", Value::from(1)), ("address", Value::from([("city", Value::from("Ulm"))]))]));
+    check_with(
+        &cleared,
+        Body::Gone { key: order(&[]), before, expired: false },
+        &[
+            "orders a 7: gone, a-7 2 Ulm ∅ open true 2024-05-01 12:00:00+00 deleted",
+            "addresses a 7: gone, ∅ ∅",
             "lines a 7: {}",
         ],
     );

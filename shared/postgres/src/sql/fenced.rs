@@ -129,7 +129,7 @@ fn facts_of_ledger(table: &Table, form: Form, fallbacks: &Fallbacks) -> String {
     format!(
         "t.{v} is not null as \"was there\", coalesce(l.deleted, false) as \"was deleted\", s.{d} as \"is deleted\", \
          coalesce(t.{v} < s.{v}, true) and coalesce(l.version < s.{v}, true) as \"is newer\", \
-         case when s.{d} then t.{v} is not null or l.deleted is not true else {} end as \"differs\"",
+         case when s.{d} then t.{v} is not null else {} end as \"differs\"",
         differs.join(" or ")
     )
 }
@@ -246,8 +246,7 @@ fn of_sets(table: &Table, parent: &[usize], fallbacks: &Fallbacks) -> Statement 
             table.key.iter().map(|c| format!("t.{}", quote(&c.name))).collect::<Vec<_>>().join(", "),
         ),
         format!(
-            "s as (select p.*, not p.\"was there\" or p.\"was deleted\" <> p.\"is deleted\" \
-             or p.{lk} in (select {lk} from e where \"element differs\") or p.{lk} in (select {lk} from g) \
+            "s as (select p.*, p.{lk} in (select {lk} from e where \"element differs\") or p.{lk} in (select {lk} from g) \
              as \"differs\" from p)"
         ),
         settle(table, &format!("s where {NEWS}")),

@@ -1,9 +1,10 @@
 //! One turn of a pipeline: its feed, then a sweep if one is due.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tributary_core::batch::{Batch, Checkpoint, Outcome};
+use tributary_core::batch::{Batch, Checkpoint};
 use tributary_core::event::{Decoded, Undecodable};
 use tributary_core::pipeline::{AirtableFeed, AirtableSource, Pipeline};
 use tributary_core::sink::Budget;
@@ -21,6 +22,8 @@ use crate::batch::batch_of;
 use crate::clock::unix_micros;
 use crate::tick::{Share, Turn};
 
+/// How long a schema is believed.
+const LENS_LIVES: Duration = Duration::from_secs(600);
 /// A page begins only while there is time to read and commit it.
 const TIME_FOR_A_PAGE: Duration = Duration::from_secs(3);
 
@@ -34,15 +37,17 @@ pub(super) enum Reach {
 }
 
 /// What a warm function remembers of a pipeline. All of it can be had again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Warm {
     /// A sweep that goes on.
     pub(super) sweep: Option<Sweep>,
     /// The records of the last window of time, with the time that they showed.
     pub(super) seen: HashMap<Box<str>, i64>,
+    /// How the table is read, and since when.
+    lens: Option<(Instant, Arc<Lens>)>,
 }
 
-/// How the records of the table are read in this run.
+/// How the records of the table are read.
 pub(super) struct Lens {
     /// The table's id.
     pub(super) table: String,
@@ -57,12 +62,14 @@ pub(super) struct Lens {
 pub(super) struct Run<'r, 't, C> {
     pub(super) turn: &'r mut Turn<'t, C>,
     pub(super) client: &'r Airtable,
+    /// How long we may wait for Airtable. A commit may take all that is left of the tick.
     pub(super) budget: &'r Share,
     pub(super) pipeline: &'t Pipeline,
     pub(super) source: &'t AirtableSource,
     pub(super) warm: &'r mut Warm,
     pub(super) window: Window,
-    lens: Option<Lens>,
+    /// While this lasts, a page may begin.
+    time: Share,
 }
 
 impl<'r, 't, C: Credentials> Run<'r, 't, C> {
@@ -75,25 +82,35 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
         warm: &'r mut Warm,
         window: Window,
     ) -> Self {
-        Run { turn, client, budget, pipeline, source, warm, window, lens: None }
+        Run { turn, client, budget, pipeline, source, warm, window, time: *budget }
     }
 
     pub(super) async fn all(&mut self) -> Result<Reach, Trouble> {
+        self.retry_letters().await?;
         let mut feed = self.listen().await?;
+        let swept: Option<Swept> = parse(self.turn.checkpoint(self.pipeline, Swept::PARTITION).await?.as_deref());
+        let half = self.budget.remaining().map(|left| left / 2).filter(|half| *half > TIME_FOR_A_PAGE * 2);
+        if let (Some(half), Some(_)) = (half, self.is_due(&feed, swept.as_ref())) {
+            // However much the feed tells, a sweep must get on.
+            self.time = self.time.at_most(half);
+        }
         let reach = match &self.source.feed {
             AirtableFeed::Webhook { id } => Box::pin(self.follow(&mut feed, id.as_deref())).await?,
             AirtableFeed::LastModified { .. } => Box::pin(self.read_modified(&mut feed)).await?,
             AirtableFeed::Sweep => Reach::Done,
         };
-        if reach == Reach::More {
-            return Ok(Reach::More);
-        }
-        let swept: Option<Swept> = parse(self.turn.checkpoint(self.pipeline, Swept::PARTITION).await?.as_deref());
+        self.time = *self.budget;
         if let Some(why) = self.is_due(&feed, swept.as_ref()) {
+            if !self.has_time() {
+                return Ok(Reach::More);
+            }
             tracing::info!(pipeline = self.pipeline.name, why, "a sweep is due");
             if Box::pin(self.sweep(&mut feed)).await? == Reach::More {
                 return Ok(Reach::More);
             }
+        }
+        if reach == Reach::More {
+            return Ok(Reach::More);
         }
         match &feed.dead {
             // The sweeps go on, but somebody has to know.
@@ -113,7 +130,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
     fn is_due(&self, feed: &Feed, swept: Option<&Swept>) -> Option<&'static str> {
         let Some(swept) = swept else { return Some("the first") };
         let since = unix_micros().saturating_sub(swept.began);
-        let shape = self.lens.as_ref().map_or_else(|| shape(self.pipeline), |lens| lens.shape.clone());
+        let shape = self.warm.lens.as_ref().map_or_else(|| shape(self.pipeline), |(_, lens)| lens.shape.clone());
         if self.warm.sweep.is_some() {
             Some("it goes on")
         } else if self.source.feed == AirtableFeed::Sweep {
@@ -132,28 +149,41 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
     }
 
     pub(super) fn has_time(&self) -> bool {
-        self.budget.allows(TIME_FOR_A_PAGE)
+        self.time.allows(TIME_FOR_A_PAGE)
     }
 
-    /// How the table is read, as its schema is now. Asked once a run, when the first records are: an idle tick needs none.
-    pub(super) async fn lens(&mut self) -> Result<&Lens, Trouble> {
-        if self.lens.is_none() {
-            let tables = self.client.tables(&self.source.base, self.budget).await?;
-            let table = schema::table(&tables, &self.source.base, &self.source.table)?;
-            let decoder = Decoder::new(table, &wanted(self.pipeline))?;
-            let mut fields: Vec<String> = decoder.field_ids().into_iter().map(str::to_owned).collect();
-            let time = match &self.source.feed {
-                AirtableFeed::LastModified { field } => {
-                    let field = table.need_field(field)?;
-                    field.check_last_modified()?;
-                    Some(field.id.clone())
-                }
-                AirtableFeed::Webhook { .. } | AirtableFeed::Sweep => None,
-            };
-            fields.extend(time.iter().filter(|time| !decoder.field_ids().contains(&time.as_str())).cloned());
-            self.lens = Some(Lens { table: table.id.clone(), decoder, fields, time, shape: shape(self.pipeline) });
+    /// How the table is read, by a schema that isn't old. Asked for when the first records are: an idle tick needs none.
+    ///
+    /// One that is a little old does no harm: fields are asked for by their ids, which a rename leaves, and Airtable refuses
+    /// to list a field that isn't there any more.
+    pub(super) async fn lens(&mut self) -> Result<Arc<Lens>, Trouble> {
+        if let Some((since, lens)) = &self.warm.lens
+            && since.elapsed() < LENS_LIVES
+        {
+            return Ok(Arc::clone(lens));
         }
-        self.lens.as_ref().ok_or_else(|| Error::new(tributary_core::Kind::Bug, "no schema was read").into())
+        let tables = self.client.tables(&self.source.base, self.budget).await?;
+        let table = schema::table(&tables, &self.source.base, &self.source.table)?;
+        let decoder = Decoder::new(table, &wanted(self.pipeline))?;
+        let mut fields: Vec<String> = decoder.field_ids().into_iter().map(str::to_owned).collect();
+        let time = match &self.source.feed {
+            AirtableFeed::LastModified { field } => {
+                let field = table.need_field(field)?;
+                field.check_last_modified()?;
+                Some(field.id.clone())
+            }
+            AirtableFeed::Webhook { .. } | AirtableFeed::Sweep => None,
+        };
+        fields.extend(time.iter().filter(|time| !decoder.field_ids().contains(&time.as_str())).cloned());
+        let lens = Lens { table: table.id.clone(), decoder, fields, time, shape: shape(self.pipeline) };
+        let lens = Arc::new(lens);
+        self.warm.lens = Some((Instant::now(), Arc::clone(&lens)));
+        Ok(lens)
+    }
+
+    /// Lets the schema be read anew.
+    pub(super) fn forget_lens(&mut self) {
+        self.warm.lens = None;
     }
 
     /// A page of the table. A field that has gone since the schema was read is looked for once more; then it is an error
@@ -167,7 +197,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
             match self.client.list(&self.source.base, &table, &query, self.budget).await {
                 Err(Trouble::Refused(refusal)) if refusal.is_unknown_field() && again => {
                     again = false;
-                    self.lens = None;
+                    self.forget_lens();
                 }
                 other => return other,
             }
@@ -207,13 +237,13 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
         Ok(fetched)
     }
 
-    /// A batch of these events, and how far the source has been read with it.
+    /// A batch of these events, and how far the source has been read with it. Gives the records that became dead letters.
     pub(super) async fn apply(
         &mut self,
         events: Vec<Decoded>,
         partition: &str,
         position: String,
-    ) -> Result<Outcome, Trouble> {
+    ) -> Result<Vec<Box<str>>, Trouble> {
         self.turn.prolong().await?;
         let pipeline = self.pipeline;
         let mut batch: Batch<'_> = batch_of(pipeline, events);
@@ -224,7 +254,13 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
             at: batch.changes.iter().filter_map(|change| change.at).max(),
             fence: Some(self.turn.fence().clone()),
         });
-        Ok(self.turn.apply(pipeline, &batch).await?)
+        let outcome = self.turn.apply(pipeline, &batch).await?;
+        let dead = batch.rejected.iter().chain(&outcome.refused);
+        let dead: Vec<Box<str>> = dead.map(|bad| batch.origins[bad.event as usize].position.clone()).collect();
+        if let Some(sweep) = &mut self.warm.sweep {
+            sweep.refuse(dead.iter().cloned());
+        }
+        Ok(dead)
     }
 
     /// Stores how far the feed is, with the rows that this led to.

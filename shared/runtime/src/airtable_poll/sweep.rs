@@ -40,6 +40,8 @@ pub(super) struct Sweep {
     records: u64,
     /// Records without a readable id: whose rows they are isn't known.
     nameless: u64,
+    /// Records that became dead letters since it began.
+    refused: HashSet<Box<str>>,
     /// Once all pages are read: stored rows that were not in them, still to be asked for.
     missing: Option<Vec<Box<str>>>,
     /// How many rows it leaves alone because they would be too many.
@@ -56,9 +58,15 @@ impl Sweep {
             seen: HashSet::new(),
             records: 0,
             nameless: 0,
+            refused: HashSet::new(),
             missing: None,
             held: 0,
         }
+    }
+
+    /// Notes that these records became dead letters.
+    pub(super) fn refuse(&mut self, ids: impl IntoIterator<Item = Box<str>>) {
+        self.refused.extend(ids);
     }
 
     /// Notes that these records are there.
@@ -70,6 +78,9 @@ impl Sweep {
 impl<C: Credentials> Run<'_, '_, C> {
     /// Reads the whole table, or goes on with it.
     pub(super) async fn sweep(&mut self, feed: &mut Feed) -> Result<Reach, Trouble> {
+        if self.warm.sweep.is_none() {
+            self.forget_lens();
+        }
         let shape = self.lens().await?.shape.clone();
         // What a sweep under way has read before the feed broke once more, it has read too early.
         let goes_on = self.warm.sweep.take().filter(|sweep| sweep.shape == shape && sweep.heals == feed.breaks);
@@ -93,9 +104,8 @@ impl<C: Credentials> Run<'_, '_, C> {
                 sweep.missing.get_or_insert_default().extend(some);
                 return Ok(Reach::More);
             }
-            let ids: Vec<_> = some.iter().map(|id| (id.clone(), None)).collect();
-            match self.fetch(&ids).await {
-                Ok(fetched) => self.apply(fetched.events, Swept::UNDER_WAY, progress(sweep)).await.map(drop)?,
+            match self.look_for(&some, progress(sweep)).await {
+                Ok(dead) => sweep.refuse(dead),
                 Err(trouble) => {
                     sweep.missing.get_or_insert_default().extend(some);
                     return Err(trouble);
@@ -105,8 +115,16 @@ impl<C: Credentials> Run<'_, '_, C> {
         let Sweep { began, heals, shape, records, held, .. } = &*sweep;
         let swept = Swept { began: *began, healed: *heals, shape: shape.clone(), records: *records, held: *held };
         self.apply(Vec::new(), Swept::PARTITION, text(&swept)).await?;
+        self.settle_letters(&sweep.refused).await?;
         tracing::info!(pipeline = self.pipeline.name, records, held, "a sweep is complete");
         Ok(Reach::Done)
+    }
+
+    /// Asks for records that were missing once more. Those that are there were made or restored meanwhile; the others are gone.
+    async fn look_for(&mut self, missing: &[Box<str>], progress: String) -> Result<Vec<Box<str>>, Trouble> {
+        let ids: Vec<_> = missing.iter().map(|id| (id.clone(), None)).collect();
+        let fetched = self.fetch(&ids).await?;
+        self.apply(fetched.events, Swept::UNDER_WAY, progress).await
     }
 
     /// Reads the pages that are left.
@@ -146,7 +164,8 @@ impl<C: Credentials> Run<'_, '_, C> {
                 events.push(read.decoded);
             }
             sweep.records += events.len() as u64;
-            self.apply(events, Swept::UNDER_WAY, progress(sweep)).await?;
+            let dead = self.apply(events, Swept::UNDER_WAY, progress(sweep)).await?;
+            sweep.refuse(dead);
             sweep.offset = page.offset;
             if sweep.offset.is_none() {
                 return Ok(Reach::Done);

@@ -93,7 +93,7 @@ mod tests {
             &["Unit Count", "hidden", "rent"],
         );
         check(
-            "tie: { from: fldLinks[], key: { a: { from: $root.$id, type: text }, b: { from: $value, type: text } }, \
+            "tie: { from: \"fldLinks[]\", key: { a: { from: $root.$id, type: text }, b: { from: $value, type: text } }, \
              columns: { name: { from: $root.Name, type: text }, x: { from: inside, type: text } } }",
             &["Name", "fldLinks"],
         );

@@ -117,6 +117,34 @@ async fn an_overriding_url_keeps_the_mappings_trust_unless_it_stays_here() {
 }
 
 #[tokio::test]
+async fn another_host_takes_the_place_of_the_mappings_and_all_else_stays() {
+    let secrets = secrets(&[
+        ("env:URL", "postgres://ann:hunter2@db.example.org/shop"),
+        ("rds#", RDS),
+        ("managed#", r#"{"username":"ann","password":"hunter2"}"#),
+        ("pw#", "hunter2"),
+    ]);
+    let check = async |store: PostgresStore, proxy: Option<bool>, expect: &str, proxied: bool| {
+        let database = Database::new(store, Arc::clone(&secrets), "users");
+        let database = database.with_host(Some("proxy.example.org".into())).with_proxy(proxy);
+        match database.resolve().await {
+            Ok(target) => assert_eq!((&*target.to_string(), target.proxy()), (expect, proxied)),
+            Err(error) => assert!(error.to_string().contains(expect), "{error}, not {expect}"),
+        }
+    };
+    let secret = |name: &str| PostgresStore { secret: Some(name.into()), ..store() };
+    check(secret("rds"), None, "ann@proxy.example.org:5433/shop", false).await;
+    check(secret("rds"), Some(true), "ann@proxy.example.org:5433/shop", true).await;
+    check(PostgresStore { proxy: true, ..secret("managed") }, None, "ann@proxy.example.org:5432", true).await;
+    let login = PostgresAuth::Password(SecretRef::Secret { name: "pw".into(), field: None });
+    let parts =
+        PostgresStore { host: Some("localhost".into()), user: Some("bob".into()), auth: Some(login), ..store() };
+    check(PostgresStore { proxy: true, ..parts }, Some(false), "bob@proxy.example.org:5432", false).await;
+    let url = PostgresStore { url: Some(SecretRef::Env("URL".into())), ..store() };
+    check(url, None, "the datastore has its host in `url`", false).await;
+}
+
+#[tokio::test]
 async fn a_refused_secret_is_fetched_anew() {
     let secrets = secrets(&[
         ("rds#", r#"{"username":"old","password":"hunter2","host":"localhost"}"#),

@@ -40,6 +40,8 @@ fn start() -> Result<Handler<Database<Vault>>> {
     let sinks = Sinks::new(&mapping, pipelines(&mapping), |_, store| {
         Database::new(store.clone(), Arc::clone(&secrets), "dynamodb-stream")
             .with_url(settings.database_url.clone())
+            .with_host(settings.database_host.clone())
+            .with_proxy(settings.database_proxy)
             .with_rds_roots(settings.rds_roots.clone())
     });
     Ok(Handler::new(mapping, sinks)?.with_metrics(settings.metrics))

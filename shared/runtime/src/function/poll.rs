@@ -46,6 +46,8 @@ fn start<P: Poller<Sink>>(name: &str, poller: impl FnOnce(Arc<Vault>) -> P) -> R
     let sinks = Sinks::new(&mapping, jobs.iter().flat_map(|job| job.pipelines.iter().copied()), |_, store| {
         Database::new(store.clone(), Arc::clone(&secrets), name)
             .with_url(settings.database_url.clone())
+            .with_host(settings.database_host.clone())
+            .with_proxy(settings.database_proxy)
             .with_rds_roots(settings.rds_roots.clone())
     });
     drop(jobs);

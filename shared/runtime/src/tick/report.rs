@@ -36,6 +36,9 @@ pub struct Progress {
     /// Seconds from the newest change at the source to its commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
+    /// Seconds since it should have caught up with its source and has not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overdue_seconds: Option<f64>,
     /// When it is due again, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -61,6 +64,7 @@ impl Progress {
             unchanged: 0,
             dead: 0,
             lag_seconds: None,
+            overdue_seconds: None,
             next: None,
             notes: Vec::new(),
             error: None,
@@ -90,7 +94,8 @@ impl Progress {
                 "a poll ended"
             ),
         }
-        metrics.print(&Figures { pipeline, records, applied, stale, dead, lag: *lag_seconds });
+        let (lag, overdue) = (*lag_seconds, self.overdue_seconds);
+        metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue });
     }
 }
 
@@ -134,6 +139,11 @@ impl Report {
         progress.unchanged += outcome.unchanged;
         progress.dead += outcome.dead;
         progress.lag_seconds = lag.or(progress.lag_seconds);
+    }
+
+    /// How late the job is, by what is stored of it.
+    pub(super) fn overdue(&mut self, job: &Job<'_>, seconds: f64) {
+        self.each(job, |progress| progress.overdue_seconds = Some(seconds));
     }
 
     pub(super) fn resting(&mut self, job: &Job<'_>, rest: Rest) {

@@ -14,7 +14,7 @@ use super::failure::Trouble;
 
 /// A second, and what the way to the server may vary by.
 const WINDOW: Duration = Duration::from_millis(1_050);
-/// What all bases together get with one token.
+/// What all bases together get with one token; more only where a single base gets more, which is no Airtable of this world.
 const OF_A_TOKEN: u32 = 50;
 /// What must be left of the budget after a wait.
 const TIME_FOR_A_REQUEST: Duration = Duration::from_secs(1);
@@ -87,7 +87,8 @@ impl Gate {
             let now = Instant::now();
             let free_at = self.lanes(|lanes| {
                 let lane = lanes.bases.entry(base.into()).or_default();
-                let at = lane.free_at(self.pace.per_second, now).max(lanes.token.free_at(OF_A_TOKEN, now));
+                let (of_base, of_token) = (self.pace.per_second, OF_A_TOKEN.max(self.pace.per_second));
+                let at = lane.free_at(of_base, now).max(lanes.token.free_at(of_token, now));
                 if at <= now {
                     lane.send(now);
                     lanes.token.send(now);

@@ -136,7 +136,13 @@ impl Consumer {
         budget: &impl Budget,
     ) -> Result<Response> {
         request.timeout = TIMEOUT;
-        let answer = http.send_patiently(&request.bearer(token)?, patience, budget).await?;
+        let answer = http.send_patiently(&request.bearer(token)?, patience, budget).await;
+        let answer = answer.map_err(|error| match (error.kind(), error.hint()) {
+            (Kind::Unavailable, None) => {
+                error.with_hint("look at the server and the network to it; messages wait there for the next tick")
+            }
+            _ => error,
+        })?;
         if answer.status.is_success() { Ok(answer) } else { Err(self.refused(&answer)) }
     }
 

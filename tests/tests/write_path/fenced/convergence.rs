@@ -57,7 +57,7 @@ fn converges(name: &str, table: &Table) {
     let tables = [table.clone()];
     let sets = table.children.is_some();
     let place = std::cell::Cell::new(Some(runtime.block_on(runner(&database, &tables))));
-    let mut tests = TestRunner::new(Config { cases: 64, ..Config::default() });
+    let mut tests = TestRunner::new(Config { cases: 32, ..Config::default() });
     let pages = prop::collection::vec(prop::collection::vec(seen(sets), 1..6), 1..12);
     let line = if sets { "line::text" } else { "'∅'" };
     let query = format!("select id, {line}, name from {} where not _deleted order by 1, 2", table.name);

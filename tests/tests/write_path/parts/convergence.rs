@@ -186,17 +186,17 @@ fn converges(name: &str, mode: DeleteMode, cases: u32) {
 
 #[test]
 fn parts_converge_where_tombstones_keep_values() {
-    converges("parts_keep", KEEP, 200);
+    converges("parts_keep", KEEP, 100);
 }
 
 #[test]
 fn parts_converge_where_tombstones_are_cleared() {
-    converges("parts_clear", CLEAR, 200);
+    converges("parts_clear", CLEAR, 100);
 }
 
 #[test]
 fn parts_converge_where_deletes_count_for_nothing() {
-    converges("parts_ignore", DeleteMode::Ignore, 50);
+    converges("parts_ignore", DeleteMode::Ignore, 30);
 }
 
 /// A line without its versions.
@@ -214,7 +214,7 @@ fn parts_of_an_only_writer_converge() {
         let table = parts(mode);
         let tables = [table.clone()];
         let place = std::cell::Cell::new(Some(runtime.block_on(runner(&database, &tables))));
-        let mut tests = TestRunner::new(Config { cases: 100, ..Config::default() });
+        let mut tests = TestRunner::new(Config { cases: 50, ..Config::default() });
         let pages = prop::collection::vec(prop::collection::vec(a_change(), 1..6), 1..10);
         let result = tests.run(&pages, |mut pages| {
             // An observation is newer than all before it.

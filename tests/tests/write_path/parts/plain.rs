@@ -3,10 +3,11 @@
 use tributary_core::cell::Cell;
 use tributary_core::change::{Change, Op};
 use tributary_core::sink::{Sink, Unlimited};
-use tributary_core::table::DeleteMode;
+use tributary_core::table::{DeleteMode, VersionType};
 use tributary_tests::Database;
 
 use super::*;
+use crate::fenced::{fenced, runner};
 
 /// Applies batches one after another; what stands there then.
 async fn check(mode: DeleteMode, batches: &[&[Change]], expect: &[&str]) {
@@ -183,4 +184,36 @@ async fn rows_from_before_the_adoption_are_older_than_any_part() {
     let mut sink = sink(&database, &tables);
     apply(&mut sink, &tables, vec![only_a(1, 0, "theirs")]).await;
     assert_eq!(stored(&database).await, [r#"1 | theirs | 7 | ∅ | 0 | f | {"b": "-1", "c": "-1"}"#]);
+}
+
+#[tokio::test]
+async fn a_version_column_of_bigint_takes_parts_too() {
+    let database = Database::new("part_bigint").await;
+    let mut table = parts(KEEP);
+    table.meta.version_type = VersionType::Bigint;
+    let tables = [table];
+    let (mut sink, fence) = runner(&database, &tables).await;
+    apply(&mut sink, &tables, vec![whole(1, 3, "a3", 3)]).await;
+    apply(&mut sink, &tables, vec![only_a(1, 5, "a5")]).await;
+    let mut late = batch(&tables, vec![only_b(1, 4, 4)]);
+    late.replay = true;
+    sink.apply(&late, &Unlimited).await.unwrap();
+    let observed = fenced(&tables, &fence, vec![part(1, 6, &[("c", text("c6"))]), only_a(1, 7, "a5")]);
+    assert_eq!(sink.apply(&observed, &Unlimited).await.unwrap().applied, 1);
+    assert_eq!(stored(&database).await, [r#"1 | a5 | 4 | c6 | 7 | f | {"b": "4", "c": "6"}"#]);
+    assert_eq!(database.rows("select pg_typeof(_version) from t").await, ["bigint"]);
+}
+
+#[tokio::test]
+async fn a_repair_settles_all_columns_and_a_part_in_it_settles_none() {
+    let database = Database::new("part_repair").await;
+    let tables = [parts(KEEP)];
+    let (mut sink, fence) = runner(&database, &tables).await;
+    apply(&mut sink, &tables, vec![whole(1, 3, "a3", 3), only_a(1, 5, "a5"), whole(2, 3, "b3", 3)]).await;
+    let began = sink.begin_repair("test", &fence).await.unwrap();
+    let page = batch(&tables, vec![whole(1, 0, "read", 9), only_a(2, 0, "hint")]);
+    sink.repair(&page, &began, &Unlimited).await.unwrap();
+    // What comes late is older than what was read, whatever column it speaks of.
+    apply(&mut sink, &tables, vec![only_b(1, 4, 4)]).await;
+    assert_eq!(stored(&database).await, ["1 | read | 9 | c | 5 | f | ∅", "2 | b3 | 3 | c | 3 | f | ∅"]);
 }

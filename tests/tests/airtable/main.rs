@@ -1,0 +1,14 @@
+//! Airtable into Postgres, from a fake of it that behaves as its reference says: feeds, sweeps, and what goes wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
+
+mod cells;
+mod convergence;
+mod crash;
+mod feed;
+mod fixture;
+mod hook;
+mod modified;
+mod pace;
+mod sweep;
+mod wrong;
