@@ -4,18 +4,45 @@
 use super::cells::rfc3339;
 use super::world::{Record, Table};
 
-/// Whether the formula is true of a record; an error when it is none.
-pub(super) fn holds(formula: &str, table: &Table, id: &str, record: &Record) -> Result<bool, ()> {
-    let mut reader = Reader { rest: formula.trim(), table, id, record };
-    let value = reader.value()?;
-    if reader.rest.is_empty() { Ok(value) } else { Err(()) }
+/// A filter, read.
+pub(super) enum Formula {
+    And(Vec<Formula>),
+    Or(Vec<Formula>),
+    Id(String),
+    /// The field's type, whether it must be after, and the time.
+    Time(String, bool, String),
+}
+
+impl Formula {
+    /// Reads a filter on this table; an error when it is none, or names a field that isn't there.
+    pub(super) fn read(text: &str, table: &Table) -> Result<Self, ()> {
+        let mut reader = Reader { rest: text.trim(), table };
+        let formula = reader.value()?;
+        if reader.rest.is_empty() { Ok(formula) } else { Err(()) }
+    }
+
+    /// Whether it is true of a record.
+    pub(super) fn holds(&self, id: &str, record: &Record) -> bool {
+        match self {
+            Formula::And(all) => all.iter().all(|formula| formula.holds(id, record)),
+            Formula::Or(all) => all.iter().any(|formula| formula.holds(id, record)),
+            Formula::Id(wanted) => wanted == id,
+            Formula::Time(kind, after, bound) => {
+                let time = match kind.as_str() {
+                    "lastModifiedTime" => rfc3339(record.modified),
+                    "createdTime" => rfc3339(record.created),
+                    _ => return false,
+                };
+                // All of one form, so text compares as time does.
+                if *after { time > *bound } else { time < *bound }
+            }
+        }
+    }
 }
 
 struct Reader<'f> {
     rest: &'f str,
     table: &'f Table,
-    id: &'f str,
-    record: &'f Record,
 }
 
 impl<'f> Reader<'f> {
@@ -35,17 +62,17 @@ impl<'f> Reader<'f> {
         Ok(text)
     }
 
-    fn value(&mut self) -> Result<bool, ()> {
+    fn value(&mut self) -> Result<Formula, ()> {
         if self.take("AND(") {
-            return Ok(self.list()?.into_iter().all(|value| value));
+            return self.list().map(Formula::And);
         }
         if self.take("OR(") {
-            return Ok(self.list()?.into_iter().any(|value| value));
+            return self.list().map(Formula::Or);
         }
         if self.take("RECORD_ID()") {
             self.need("=")?;
             self.need("'")?;
-            return Ok(self.until('\'')? == self.id);
+            return Ok(Formula::Id(self.until('\'')?.to_owned()));
         }
         let after = self.take("IS_AFTER(");
         if !after {
@@ -55,19 +82,12 @@ impl<'f> Reader<'f> {
         let field = self.until('}')?;
         self.need(",")?;
         self.need("'")?;
-        let bound = self.until('\'')?;
+        let bound = self.until('\'')?.to_owned();
         self.need(")")?;
-        let kind = self.table.field(field).ok_or(())?.kind.as_str();
-        let time = match kind {
-            "lastModifiedTime" => rfc3339(self.record.modified),
-            "createdTime" => rfc3339(self.record.created),
-            _ => return Ok(false),
-        };
-        // All of one form, so text compares as time does.
-        Ok(if after { time.as_str() > bound } else { time.as_str() < bound })
+        Ok(Formula::Time(self.table.field(field).ok_or(())?.kind.clone(), after, bound))
     }
 
-    fn list(&mut self) -> Result<Vec<bool>, ()> {
+    fn list(&mut self) -> Result<Vec<Formula>, ()> {
         let mut values = vec![self.value()?];
         while self.take(",") {
             values.push(self.value()?);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::cells::rfc3339;
-use super::formula::holds;
+use super::formula::Formula;
 use super::http::Answer;
 use super::world::World;
 
@@ -87,13 +87,11 @@ impl World {
     /// All records that are asked for, in their order.
     fn first(&mut self, table: &str, body: &Json) -> Result<Vec<String>, &'static str> {
         let table = self.table(table);
-        let mut found = Vec::new();
-        for (id, record) in &table.records {
-            let wanted = body["filterByFormula"].as_str().map_or(Ok(true), |formula| holds(formula, table, id, record));
-            if wanted.map_err(|()| "INVALID_FILTER_BY_FORMULA")? {
-                found.push((id, record));
-            }
-        }
+        let formula = body["filterByFormula"].as_str().map(|text| Formula::read(text, table));
+        let formula = formula.transpose().map_err(|()| "INVALID_FILTER_BY_FORMULA")?;
+        let records = table.records.iter();
+        let mut found: Vec<_> =
+            records.filter(|(id, record)| formula.as_ref().is_none_or(|formula| formula.holds(id, record))).collect();
         for sort in body["sort"].as_array().into_iter().flatten() {
             let field = sort["field"].as_str().and_then(|name| table.field(name)).ok_or("UNKNOWN_FIELD_NAME")?;
             found.sort_by_key(|(_, record)| match field.kind.as_str() {

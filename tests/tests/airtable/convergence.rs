@@ -133,9 +133,13 @@ async fn what_a_feed_can_tell_needs_no_sweep() {
         if dice.bool() {
             world.cool_down();
         }
+        // Refused for good, before rows that a place in the feed must wait for.
+        let refusal = Fault::Answer(422, r#"{"error":{"type":"INVALID_REQUEST_UNKNOWN","message":"x"}}"#);
+        world.airtable.fail("listRecords", (0..dice.usize(..2)).map(|_| refusal.clone()));
         let short = Millis(Instant::now() + Duration::from_millis(3_100));
         let _ = world.tick_within(&Request::default(), &short).await;
     }
+    world.airtable.recover();
     world.tick().await;
     let found = world.differences().await;
     assert!(

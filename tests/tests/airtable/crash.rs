@@ -85,7 +85,12 @@ async fn killed_at_random_moments_it_loses_nothing_and_brings_nothing_back() {
     drained(&api, &sweep).await;
     let last = drained(&api, &sweep).await;
     let found = world.differences().await;
-    assert!(found.is_empty(), "seed {seed}: {} differences, such as {}", found.len(), found[..found.len().min(3)].join("\n"));
+    assert!(
+        found.is_empty(),
+        "seed {seed}: {} differences, such as {}",
+        found.len(),
+        found[..found.len().min(3)].join("\n")
+    );
     assert!(kills >= 3, "{kills} kills, seed {seed}");
     assert_eq!(last["pipelines"][0]["applied"], 0, "the last sweep wrote nothing, seed {seed}");
     assert_eq!(world.airtable.hooks().len(), 1, "no hook is left behind, seed {seed}");

@@ -6,6 +6,7 @@ mod cells;
 mod convergence;
 mod crash;
 mod feed;
+mod figures;
 mod fixture;
 mod hook;
 mod modified;

@@ -200,7 +200,7 @@ fn parts_converge_where_deletes_count_for_nothing() {
 }
 
 /// A line without its versions.
-fn content(line: &String) -> String {
+fn content(line: &str) -> String {
     let parts: Vec<&str> = line.split(" | ").collect();
     let kept = parts.iter().enumerate().filter(|(at, _)| ![1 + COLUMNS.len(), 3 + COLUMNS.len()].contains(at));
     kept.map(|(_, part)| *part).collect::<Vec<_>>().join(" | ")
@@ -235,10 +235,10 @@ fn parts_of_an_only_writer_converge() {
                 place.set(Some((sink, fence)));
                 rows(&database).await
             });
-            let stored: Vec<String> = stored.iter().map(content).collect();
-            let expect: Vec<String> = oracle(&pages, &table).iter().map(content).collect();
+            let stored: Vec<String> = stored.iter().map(|line| content(line)).collect();
+            let expect: Vec<String> = oracle(&pages, &table).iter().map(|line| content(line)).collect();
             prop_assert_eq!(&stored, &expect, "not what the history means");
-            let twin: Vec<String> = twin_rows(&memory, &table).iter().map(content).collect();
+            let twin: Vec<String> = twin_rows(&memory, &table).iter().map(|line| content(line)).collect();
             prop_assert_eq!(&stored, &twin, "the twin disagrees");
             Ok(())
         });

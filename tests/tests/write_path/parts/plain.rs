@@ -32,7 +32,7 @@ async fn a_part_leaves_what_it_does_not_know() {
 #[tokio::test]
 async fn a_null_is_known_and_a_column_that_nobody_knows_has_its_default() {
     let null = part(1, 4, &[("a", Cell::Null)]);
-    check(KEEP, &[&[null.clone()]], &[r#"1 | ∅ | ∅ | default | 4 | f | {"b": "-1", "c": "-1"}"#]).await;
+    check(KEEP, &[std::slice::from_ref(&null)], &[r#"1 | ∅ | ∅ | default | 4 | f | {"b": "-1", "c": "-1"}"#]).await;
     check(KEEP, &[&[whole(1, 3, "a", 3)], &[null]], &[r#"1 | ∅ | 3 | c | 4 | f | {"b": "3", "c": "3"}"#]).await;
 }
 
