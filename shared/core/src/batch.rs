@@ -1,5 +1,7 @@
 //! What is committed together, and what came of it.
 
+use std::ops::Range;
+
 use crate::change::Change;
 use crate::event::Origin;
 use crate::pipeline::Pipeline;
@@ -29,6 +31,9 @@ pub struct Batch<'p> {
     /// Whoever sets it promises that nothing older than what was applied ever comes later. That holds where the version
     /// is an observation of the lease's holder; a dead letter of such a pipeline is read anew, with a new version.
     pub only_writer: bool,
+    /// What was delivered under ids of the sender's. Events of a delivery that was taken before are left out, in the
+    /// transaction of the batch; events of none are always taken.
+    pub receipts: Vec<Receipt>,
 }
 
 impl<'p> Batch<'p> {
@@ -43,6 +48,7 @@ impl<'p> Batch<'p> {
             checkpoint: None,
             replay: false,
             only_writer: false,
+            receipts: Vec::new(),
         }
     }
 }
@@ -56,6 +62,16 @@ pub struct Rejected {
     pub table: Option<String>,
     /// What is wrong, without any value of the row.
     pub error: String,
+}
+
+/// That something was delivered under an id of the sender's. It commits with the rows and is kept for a week: whatever comes
+/// under the same id again is a redelivery. One that was dead-lettered is replayed here, not sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The id, unique for the pipeline; without U+0000, and short enough for an index.
+    pub sender: Box<str>,
+    /// The positions of its events in the batch. Receipts share no events.
+    pub events: Range<u32>,
 }
 
 /// How far a source has been read. It commits with the rows.
@@ -91,6 +107,9 @@ pub struct Outcome {
     pub unchanged: u64,
     /// Events in the dead-letter table.
     pub dead: u64,
+    /// Receipts that were there already, whose events were left out; a delivery that comes twice in one batch counts
+    /// once. After a commit whose answer was lost, all of the batch.
+    pub duplicates: u64,
     /// What the sink itself refused, beside [`Batch::rejected`].
     pub refused: Vec<Rejected>,
     /// What became of the changes of each table, parallel to [`Batch::tables`]; empty unless the batch is that of an only
@@ -136,6 +155,7 @@ impl Outcome {
         self.stale += other.stale;
         self.unchanged += other.unchanged;
         self.dead += other.dead;
+        self.duplicates += other.duplicates;
         self.refused.extend(other.refused);
         self.counts.resize(self.counts.len().max(other.counts.len()), Counts::default());
         self.counts.iter_mut().zip(other.counts).for_each(|(counts, other)| counts.add(other));

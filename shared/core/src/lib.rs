@@ -23,5 +23,6 @@ pub mod source;
 pub mod table;
 pub mod value;
 pub mod version;
+pub mod webhook;
 
 pub use error::{Error, Kind, Result};

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use crate::expr::Program;
 use crate::path::Path;
 use crate::table::Table;
+use crate::webhook::{Trigger, WebhookSource};
 
 /// A checked mapping.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Mapping {
     pub datastores: IndexMap<String, Datastore>,
     /// The pipelines in the order of the file.
     pub pipelines: Vec<Pipeline>,
+    /// The hooks that only say that pipelines shall run.
+    pub triggers: Vec<Trigger>,
 }
 
 impl Mapping {
@@ -189,7 +192,7 @@ pub struct Pipeline {
 /// What a pipeline reads.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The datastore.
+    /// The datastore; empty where there is none: a webhook comes by itself.
     pub datastore: String,
     /// What of it.
     pub kind: SourceKind,
@@ -213,6 +216,8 @@ pub enum SourceKind {
     SequinLegacy(SequinLegacySource),
     /// Records of an Airtable table.
     Airtable(AirtableSource),
+    /// What a sender posts to a hook.
+    Webhook(WebhookSource),
 }
 
 impl SourceKind {
@@ -222,6 +227,7 @@ impl SourceKind {
             SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) => false,
             SourceKind::Sequin(source) => !source.whole,
             SourceKind::SequinLegacy(_) => true,
+            SourceKind::Webhook(source) => source.envelope.sends_parts(),
         }
     }
 
@@ -233,7 +239,7 @@ impl SourceKind {
     /// The reserved fields that stand in an item beside those of the source's own.
     pub fn reserved_fields(&self) -> &'static [&'static str] {
         match self {
-            SourceKind::Dynamodb { .. } | SourceKind::Sequin(_) => &[],
+            SourceKind::Dynamodb { .. } | SourceKind::Sequin(_) | SourceKind::Webhook(_) => &[],
             SourceKind::SequinLegacy(_) => &[RECORD_ID, RECORD_CREATED, RECORD_UPDATED],
             SourceKind::Airtable(_) => &[RECORD_ID, RECORD_CREATED],
         }
@@ -246,6 +252,7 @@ impl SourceKind {
             SourceKind::Sequin(_) => "a Sequin stream",
             SourceKind::SequinLegacy(_) => "a Sequin consumer",
             SourceKind::Airtable(_) => "an Airtable table",
+            SourceKind::Webhook(_) => "a webhook",
         }
     }
 }

@@ -137,7 +137,7 @@ impl Figures {
         let unchanged = counts.iter().map(|counts| counts.unchanged).sum();
         let settled = applied + unchanged + refused.len() as u64;
         let stale = (batch.changes.len() as u64).saturating_sub(settled);
-        Outcome { applied, stale, unchanged, dead: dead as u64, refused, counts }
+        Outcome { applied, stale, unchanged, dead: dead as u64, duplicates: 0, refused, counts }
     }
 }
 

@@ -6,7 +6,7 @@
 
 pub mod envelope;
 mod headers;
-pub mod scheme;
 pub mod verify;
 
 pub use headers::Headers;
+pub use tributary_core::webhook::scheme;

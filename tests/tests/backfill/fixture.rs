@@ -146,6 +146,7 @@ impl World {
             checkpoint: None,
             replay: false,
             only_writer: false,
+            receipts: Vec::new(),
         };
         let mut memory = Memory::default();
         for event in scanned.chain(streamed) {

@@ -66,6 +66,7 @@ async fn expected(records: &[String]) -> BTreeMap<String, usize> {
         checkpoint: None,
         replay: false,
         only_writer: false,
+        receipts: Vec::new(),
     };
     memory.apply(&batch, &Unlimited).await.unwrap();
     let rows = pipeline.tables.iter().flat_map(|table| {

@@ -35,6 +35,7 @@ pub(crate) async fn twin(mapping: &Mapping, records: &[impl AsRef<str>]) -> Memo
             checkpoint: None,
             replay: false,
             only_writer: false,
+            receipts: Vec::new(),
         };
         memory.apply(&batch, &Unlimited).await.unwrap();
     }

@@ -88,6 +88,7 @@ pub(crate) fn batch(tables: &[Table], mut changes: Vec<Change>) -> Batch<'_> {
         checkpoint: None,
         replay: false,
         only_writer: false,
+        receipts: Vec::new(),
     }
 }
 

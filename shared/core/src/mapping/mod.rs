@@ -63,7 +63,7 @@ fn lower(text: &str, report: &mut Report<'_>) -> Option<Mapping> {
     let fields = Fields::open(&root, "the mapping", 0..0, KEYS, report)?;
     let datastores = datastore::lower_all(&fields, report);
     let pipelines = pipeline::lower_all(&fields, &datastores, report);
-    Some(Mapping { datastores: datastores.into_good()?, pipelines: pipelines? })
+    Some(Mapping { datastores: datastores.into_good()?, pipelines: pipelines?, triggers: Vec::new() })
 }
 
 #[cfg(test)]

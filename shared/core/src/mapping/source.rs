@@ -105,6 +105,6 @@ pub(super) fn consumer(kind: &SourceKind) -> Option<(&str, bool, Duration)> {
     match kind {
         SourceKind::Sequin(source) => Some((&source.consumer, source.table.is_some(), source.ack_wait)),
         SourceKind::SequinLegacy(source) => Some((&source.consumer, true, source.ack_wait)),
-        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) => None,
+        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Webhook(_) => None,
     }
 }

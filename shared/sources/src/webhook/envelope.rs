@@ -33,73 +33,13 @@ use tributary_core::event::{Body, Decoded, Event, Origin, Undecodable};
 use tributary_core::path::Path;
 use tributary_core::value::Value;
 use tributary_core::version::Version;
+pub use tributary_core::webhook::envelope::{Envelope, Mapped, Operation, Place, Sequin, Shape};
 use tributary_core::{Error, Result};
 
 use super::Headers;
 pub use body::{MAX_BODY, MAX_RECORDS, MAX_VALUES};
 pub use hint::{Central, Hint};
 pub use identity::Dedupe;
-pub use mapped::{Mapped, Operation};
-pub use sequin::Sequin;
-
-/// How a hook's bodies are read.
-#[derive(Clone, Debug)]
-pub struct Envelope {
-    /// What stands around the rows.
-    pub shape: Shape,
-    /// Where the version stands: in the row, or beside it in the message; `$root.` begins a path at the top of the body.
-    pub version: Option<Path>,
-    /// Where the sender's event id stands, when not where the sender is known to put it.
-    pub id: Option<Place>,
-}
-
-/// Where an event id stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Place {
-    /// In a header.
-    Header(Box<str>),
-    /// In each record; `$root.` begins at the top of the body, which is the delivery's id.
-    Path(Path),
-}
-
-/// What stands around the rows of a sender.
-#[derive(Clone, Debug)]
-pub enum Shape {
-    /// Nothing: the body is a row, or a list of rows. All are whole, none is deleted.
-    Plain,
-    /// `{"data": […]}`: a list of rows, as in [`Shape::Plain`].
-    Data,
-    /// Messages of a Sequin sink, one or `{"data": […]}`.
-    Sequin(Sequin),
-    /// An event trigger of Hasura.
-    Hasura {
-        /// The table whose events are taken, `schema.table` or `table`; `None`: any.
-        table: Option<Box<str>>,
-    },
-    /// A scheduled trigger of Hasura: a hint that pipelines shall run, `payload.pipeline`.
-    HasuraSchedule,
-    /// A database webhook of Supabase.
-    Supabase {
-        /// As of [`Shape::Hasura`].
-        table: Option<Box<str>>,
-    },
-    /// Events of Stripe; the row is `data.object`.
-    Stripe {
-        /// The types of objects that are taken, such as `customer`; empty: any.
-        objects: Vec<Box<str>>,
-    },
-    /// Events of GitHub; the row is the whole payload. Its ping is no event.
-    Github {
-        /// The events that are taken, such as `issues`, by `X-GitHub-Event`; empty: any.
-        events: Vec<Box<str>>,
-    },
-    /// A ping of Airtable: a hint.
-    Airtable,
-    /// central-webhook of ODK: a hint.
-    Central,
-    /// Any other, by paths.
-    Mapped(Mapped),
-}
 
 /// A body, and what is needed of its request.
 #[derive(Clone, Debug)]
@@ -131,7 +71,7 @@ pub enum Content {
     /// Changes of rows.
     Events {
         /// The events, or why there is none. Their positions are unique for the hook, and their payloads are parts of the
-        /// uncompressed body, each of which [`Envelope::reopen`] reads by itself.
+        /// uncompressed body, each of which [`reopen`] reads by itself.
         events: Vec<Decoded>,
         /// How many records the envelope's filter (a table, an object type, an event name) leaves to others.
         skipped: usize,
@@ -168,80 +108,73 @@ impl std::fmt::Display for Rejected {
 
 impl std::error::Error for Rejected {}
 
-impl Envelope {
-    /// An envelope without a version or an id of its own.
-    pub fn new(shape: Shape) -> Self {
-        Envelope { shape, version: None, id: None }
+/// Opens a verified body.
+///
+/// # Errors
+/// [`Rejected`] when nothing in it can be told apart, and nothing is to be kept.
+pub fn open(envelope: &Envelope, delivery: &Delivery<'_>) -> Result<Opened, Rejected> {
+    let body = body::plain(delivery)?;
+    let records = records(envelope, &body)?;
+    let listed = records.listed;
+    let (base, mut dedupe) = identity::of(envelope, delivery, &body);
+    if let Some(hint) = hint::read(&envelope.shape, &body).map_err(Rejected::Malformed)? {
+        return Ok(Opened { dedupe, content: Content::Hint(hint) });
     }
-
-    /// Opens a verified body.
-    ///
-    /// # Errors
-    /// [`Rejected`] when nothing in it can be told apart, and nothing is to be kept.
-    pub fn open(&self, delivery: &Delivery<'_>) -> Result<Opened, Rejected> {
-        let body = body::plain(delivery)?;
-        let records = self.records(&body)?;
-        let listed = records.listed;
-        let (base, mut dedupe) = identity::of(self, delivery, &body);
-        if let Some(hint) = hint::read(&self.shape, &body).map_err(Rejected::Malformed)? {
-            return Ok(Opened { dedupe, content: Content::Hint(hint) });
-        }
-        if self.ids_are_of_records(listed) {
-            dedupe = Dedupe::Events;
-        }
-        let context = Context::new(self, delivery.headers, delivery.received, &body);
-        let mut events = Vec::with_capacity(records.parts.len());
-        let mut skipped = 0;
-        for (index, payload) in records.parts.into_iter().enumerate() {
-            let position = if listed { format!("{base}/{index}").into() } else { base.clone() };
-            match context.decode(payload, position) {
-                Some(decoded) => events.push(decoded),
-                None => skipped += 1,
-            }
-        }
-        // Of equal versions the first that arrives counts, and all of a list arrived at once: the last of it counts.
-        if listed && self.version.is_none() && !matches!(self.shape, Shape::Sequin(_)) {
-            events.reverse();
-        }
-        Ok(Opened { dedupe, content: Content::Events { events, skipped } })
+    if ids_are_of_records(envelope, listed) {
+        dedupe = Dedupe::Events;
     }
-
-    /// Reads one record by itself: a dead letter's payload, when it is replayed. `received` is when it was received at
-    /// first: a replay must not be newer than what came since. `None` when it is not for this envelope.
-    ///
-    /// What stood beside the record in the body, or in a header, is not there any more: paths that begin with `$root.` reach
-    /// the record only, the position is a digest, and an event of GitHub counts as one of those that are taken.
-    pub fn reopen(&self, payload: Bytes, received: i64) -> Option<Decoded> {
-        let position = identity::digest(&payload);
-        let whole = payload.clone();
-        let headers = Headers::default();
-        Context::new(self, &headers, received, &whole).decode(payload, position)
-    }
-
-    fn records(&self, body: &Bytes) -> Result<body::Records, Rejected> {
-        match &self.shape {
-            Shape::Plain => body::list_or_one(body),
-            Shape::Data => body::list_at(body, "data"),
-            Shape::Sequin(_) => sequin::records(body),
-            Shape::Mapped(Mapped { rows: Some(rows), .. }) => body::list_at_path(body, rows),
-            Shape::Mapped(_)
-            | Shape::Hasura { .. }
-            | Shape::HasuraSchedule
-            | Shape::Supabase { .. }
-            | Shape::Stripe { .. }
-            | Shape::Github { .. }
-            | Shape::Airtable
-            | Shape::Central => body::one(body),
+    let context = Context::new(envelope, delivery.headers, delivery.received, &body);
+    let mut events = Vec::with_capacity(records.parts.len());
+    let mut skipped = 0;
+    for (index, payload) in records.parts.into_iter().enumerate() {
+        let position = if listed { format!("{base}/{index}").into() } else { base.clone() };
+        match context.decode(payload, position) {
+            Some(decoded) => events.push(decoded),
+            None => skipped += 1,
         }
     }
+    // Of equal versions the first that arrives counts, and all of a list arrived at once: the last of it counts.
+    if listed && envelope.version.is_none() && !matches!(envelope.shape, Shape::Sequin(_)) {
+        events.reverse();
+    }
+    Ok(Opened { dedupe, content: Content::Events { events, skipped } })
+}
 
-    /// Whether each record of a list says an id of its own.
-    fn ids_are_of_records(&self, listed: bool) -> bool {
-        match (&self.shape, &self.id) {
-            (Shape::Sequin(_), None) => true,
-            (_, Some(Place::Path(path))) => listed && path.first_field() != Some(identity::ROOT),
-            _ => false,
-        }
+/// Reads one record by itself: a dead letter's payload, when it is replayed. `received` is when it was received at
+/// first: a replay must not be newer than what came since. `None` when it is not for this envelope.
+///
+/// What stood beside the record in the body, or in a header, is not there any more: paths that begin with `$root.` reach
+/// the record only, the position is a digest, and an event of GitHub counts as one of those that are taken.
+pub fn reopen(envelope: &Envelope, payload: Bytes, received: i64) -> Option<Decoded> {
+    let position = identity::digest(&payload);
+    let whole = payload.clone();
+    let headers = Headers::default();
+    Context::new(envelope, &headers, received, &whole).decode(payload, position)
+}
+
+fn records(envelope: &Envelope, body: &Bytes) -> Result<body::Records, Rejected> {
+    match &envelope.shape {
+        Shape::Plain => body::list_or_one(body),
+        Shape::Data => body::list_at(body, "data"),
+        Shape::Sequin(_) => sequin::records(body),
+        Shape::Mapped(Mapped { rows: Some(rows), .. }) => body::list_at_path(body, rows),
+        Shape::Mapped(_)
+        | Shape::Hasura { .. }
+        | Shape::HasuraSchedule
+        | Shape::Supabase { .. }
+        | Shape::Stripe { .. }
+        | Shape::Github { .. }
+        | Shape::Airtable
+        | Shape::Central => body::one(body),
+    }
+}
+
+/// Whether each record of a list says an id of its own.
+fn ids_are_of_records(envelope: &Envelope, listed: bool) -> bool {
+    match (&envelope.shape, &envelope.id) {
+        (Shape::Sequin(_), None) => true,
+        (_, Some(Place::Path(path))) => listed && path.first_field() != Some(identity::ROOT),
+        _ => false,
     }
 }
 
@@ -275,7 +208,7 @@ struct Understood {
 impl Context<'_> {
     fn decode(&self, payload: Bytes, position: Box<str>) -> Option<Decoded> {
         if let Shape::Sequin(sequin) = &self.envelope.shape {
-            return sequin.decode(payload, &position, self.envelope.version.clone());
+            return sequin::decode(sequin, payload, &position, self.envelope.version.clone());
         }
         let mut origin = Origin { position, key: "".into(), payload };
         let understood = std::str::from_utf8(&origin.payload)

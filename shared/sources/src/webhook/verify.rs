@@ -20,6 +20,7 @@ use std::time::Duration;
 use tributary_core::{Error, Result};
 
 use super::Headers;
+pub use super::scheme::MAX_SECRETS;
 use super::scheme::{Hmac, Piece, Scheme};
 use claim::Claim;
 use credential::Credentials;
@@ -33,9 +34,6 @@ pub const MAX_HEADER: usize = 8192;
 
 /// How many signatures a request may carry. Senders send one for each secret while they rotate it.
 pub const MAX_SIGNATURES: usize = 16;
-
-/// How many secrets a hook may have at once.
-pub const MAX_SECRETS: usize = 8;
 
 /// A request to be verified.
 #[derive(Clone, Copy, Debug)]

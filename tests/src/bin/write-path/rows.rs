@@ -68,6 +68,7 @@ pub(crate) fn batch(tables: &[Table], changes: Vec<Change>) -> Batch<'_> {
         checkpoint: None,
         replay: false,
         only_writer: false,
+        receipts: Vec::new(),
     }
 }
 

@@ -29,7 +29,7 @@ fn gzip_is_read_up_to_the_limit() {
     let check = |encoding: &str, body: Vec<u8>, limit: usize, expect: &str| {
         let headers = Headers::new([("Content-Encoding", encoding)]);
         let delivery = Delivery { headers: &headers, body: body.into(), id: None, received: RECEIVED, limit };
-        let found = PLAIN().open(&delivery);
+        let found = super::open(&PLAIN(), &delivery);
         let found = match &found {
             Ok(_) => "ok".to_owned(),
             Err(Rejected::Malformed(error)) => format!("400 {error}"),
@@ -166,7 +166,7 @@ fn open_all(body: &Bytes, encoding: &str) {
                 Ok(event) => event.origin.payload,
                 Err(bad) => bad.origin.payload,
             };
-            let _ = envelope.reopen(payload, RECEIVED);
+            let _ = reopen(&envelope, payload, RECEIVED);
         }
     }
 }

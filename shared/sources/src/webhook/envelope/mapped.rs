@@ -9,38 +9,7 @@ use tributary_core::{Error, Result};
 use super::pick::{find, value, whole};
 use super::plain::key_text;
 use super::version::loose_micros;
-use super::{Context, Understood};
-
-/// Where a sender puts what.
-#[derive(Clone, Debug, Default)]
-pub struct Mapped {
-    /// The list of records in the body; `None`: the body is the one record.
-    pub rows: Option<Path>,
-    /// The row in a record; `None`: the record is the row.
-    pub row: Option<Path>,
-    /// The row as it was before, where the sender says it.
-    pub before: Option<Path>,
-    /// The key of a row that is gone: an object, or one value, which gets the path's last name. `None`: the row itself, else
-    /// the row before.
-    pub key: Option<Path>,
-    /// What happened; `None`: nothing is ever deleted.
-    pub operation: Option<Operation>,
-    /// When it happened: text in ISO 8601, or seconds, milliseconds or microseconds since 1970. For people, not for order.
-    pub time: Option<Path>,
-}
-
-/// The words of a sender for what happened. A number or a boolean is the word that it is written as.
-#[derive(Clone, Debug)]
-pub struct Operation {
-    /// Where the word stands.
-    pub path: Path,
-    /// The row is gone.
-    pub delete: Vec<Box<str>>,
-    /// The row is as it is said. `None`: any other word, and none at all.
-    pub upsert: Option<Vec<Box<str>>>,
-    /// The record is nothing to us.
-    pub skip: Vec<Box<str>>,
-}
+use super::{Context, Mapped, Operation, Understood};
 
 enum Happened {
     Upsert,
@@ -51,8 +20,8 @@ enum Happened {
 pub(super) fn read(context: &Context<'_>, record: &str, mapped: &Mapped) -> Result<Option<Understood>> {
     let find = |path: &Path| context.find(path, record, None);
     let part = |path: &Path| find_in(record, path);
-    let happened = match &mapped.operation {
-        Some(operation) => operation.read(find(&operation.path)?)?,
+    let what = match &mapped.operation {
+        Some(operation) => happened(operation, find(&operation.path)?)?,
         None => Happened::Upsert,
     };
     let object = |name: &str, path: &Path| match part(path)? {
@@ -68,7 +37,7 @@ pub(super) fn read(context: &Context<'_>, record: &str, mapped: &Mapped) -> Resu
         Some(path) => object("row", path),
         None => super::plain::row_of(record).map(Some),
     };
-    let (version, body) = match happened {
+    let (version, body) = match what {
         Happened::Nothing => return Ok(None),
         Happened::Upsert => {
             let now = row()?.ok_or_else(|| Error::data("row: is missing"))?;
@@ -93,25 +62,23 @@ pub(super) fn read(context: &Context<'_>, record: &str, mapped: &Mapped) -> Resu
     Ok(Some(Understood { version, at, body, key }))
 }
 
-impl Operation {
-    fn read(&self, word: Option<Value>) -> Result<Happened> {
-        let word = match word {
-            None | Some(Value::Null) => None,
-            Some(Value::Text(word)) => Some(word),
-            Some(Value::Bool(word)) => Some(word.to_string().into()),
-            Some(Value::Number(word)) if word.exponent().unsigned_abs() < 40 => Some(word.to_string().into()),
-            Some(other) => {
-                return Err(Error::data(format!("operation: `{}` is {}, not a word", self.path, other.kind())));
-            }
-        };
-        let among = |words: &[Box<str>]| word.as_ref().is_some_and(|word| words.contains(word));
-        match &self.upsert {
-            _ if among(&self.delete) => Ok(Happened::Delete),
-            _ if among(&self.skip) => Ok(Happened::Nothing),
-            None => Ok(Happened::Upsert),
-            Some(words) if among(words) => Ok(Happened::Upsert),
-            Some(_) => Err(Error::data(format!("operation: `{}` is none of the words of the mapping", self.path))),
+fn happened(operation: &Operation, word: Option<Value>) -> Result<Happened> {
+    let word = match word {
+        None | Some(Value::Null) => None,
+        Some(Value::Text(word)) => Some(word),
+        Some(Value::Bool(word)) => Some(word.to_string().into()),
+        Some(Value::Number(word)) if word.exponent().unsigned_abs() < 40 => Some(word.to_string().into()),
+        Some(other) => {
+            return Err(Error::data(format!("operation: `{}` is {}, not a word", operation.path, other.kind())));
         }
+    };
+    let among = |words: &[Box<str>]| word.as_ref().is_some_and(|word| words.contains(word));
+    match &operation.upsert {
+        _ if among(&operation.delete) => Ok(Happened::Delete),
+        _ if among(&operation.skip) => Ok(Happened::Nothing),
+        None => Ok(Happened::Upsert),
+        Some(words) if among(words) => Ok(Happened::Upsert),
+        Some(_) => Err(Error::data(format!("operation: `{}` is none of the words of the mapping", operation.path))),
     }
 }
 

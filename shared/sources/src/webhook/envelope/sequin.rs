@@ -9,21 +9,8 @@ use tributary_core::pipeline::SequinSource;
 
 use super::body::{Records, list_at, one};
 use super::pick::pick;
-use super::{Rejected, identity};
+use super::{Rejected, Sequin, identity};
 use crate::sequin::message::Message;
-
-/// What of a Sequin sink a hook takes, as [`SequinSource`] says it of one that is asked.
-#[derive(Clone, Debug, Default)]
-pub struct Sequin {
-    /// The table whose messages are taken, `schema.table` or `table`; `None`: any.
-    pub table: Option<String>,
-    /// The columns of the source table's primary key.
-    pub key: Option<Vec<String>>,
-    /// The epoch of versions.
-    pub epoch: u32,
-    /// Whether messages are whole: the source table has `replica identity full`.
-    pub whole: bool,
-}
 
 /// A batch is `{"data": […]}`, its single message has `record`. A row in place of a message may have a column `data`, but
 /// hardly one that is a list and its only one.
@@ -36,30 +23,28 @@ pub(super) fn records(body: &Bytes) -> Result<Records, Rejected> {
     if batch { list_at(body, "data") } else { one(body) }
 }
 
-impl Sequin {
-    /// `None` when the message is about another table.
-    pub(super) fn decode(&self, payload: Bytes, position: &str, version: Option<Path>) -> Option<Decoded> {
-        let source = SequinSource {
-            consumer: String::new(),
-            table: self.table.clone(),
-            key: self.key.clone(),
-            epoch: self.epoch,
-            whole: self.whole,
-            version,
-            ack_wait: Duration::ZERO,
-        };
-        let message = Message::read(payload);
-        if !message.is_of(&source) {
-            return None;
-        }
-        // A message without an idempotency key has no id but the delivery's.
-        let place = |origin: Origin| match origin.position.starts_with("message-") {
-            true => Origin { position: identity::kept(position).unwrap_or(origin.position), ..origin },
-            false => Origin { position: identity::kept(&origin.position).unwrap_or(origin.position), ..origin },
-        };
-        Some(match message.decode(&source) {
-            Ok(event) => Ok(Event { origin: place(event.origin), ..event }),
-            Err(bad) => Err(Undecodable { origin: place(bad.origin), ..bad }),
-        })
+/// `None` when the message is about another table.
+pub(super) fn decode(sequin: &Sequin, payload: Bytes, position: &str, version: Option<Path>) -> Option<Decoded> {
+    let source = SequinSource {
+        consumer: String::new(),
+        table: sequin.table.clone(),
+        key: sequin.key.clone(),
+        epoch: sequin.epoch,
+        whole: sequin.whole,
+        version,
+        ack_wait: Duration::ZERO,
+    };
+    let message = Message::read(payload);
+    if !message.is_of(&source) {
+        return None;
     }
+    // A message without an idempotency key has no id but the delivery's.
+    let place = |origin: Origin| match origin.position.starts_with("message-") {
+        true => Origin { position: identity::kept(position).unwrap_or(origin.position), ..origin },
+        false => Origin { position: identity::kept(&origin.position).unwrap_or(origin.position), ..origin },
+    };
+    Some(match message.decode(&source) {
+        Ok(event) => Ok(Event { origin: place(event.origin), ..event }),
+        Err(bad) => Err(Undecodable { origin: place(bad.origin), ..bad }),
+    })
 }

@@ -8,7 +8,10 @@ pub(super) const RECEIVED: i64 = 1_700_000_000_000_000;
 
 pub(super) fn open(envelope: &Envelope, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Result<Opened, Rejected> {
     let headers = Headers::new(headers.iter().copied());
-    envelope.open(&Delivery { headers: &headers, body: body.into(), id: None, received: RECEIVED, limit: MAX_BODY })
+    super::open(
+        envelope,
+        &Delivery { headers: &headers, body: body.into(), id: None, received: RECEIVED, limit: MAX_BODY },
+    )
 }
 
 pub(super) fn json(value: &Value) -> String {
@@ -216,7 +219,7 @@ fn the_sender_s_id_tells_a_redelivery() {
         let headers = Headers::new(headers.iter().copied());
         let body = Bytes::from_static(br#"{"id":"x","e":"e1"}"#);
         let delivery = Delivery { headers: &headers, body, id: signed, received: RECEIVED, limit: MAX_BODY };
-        assert_eq!(envelope.open(&delivery).unwrap().dedupe, expect);
+        assert_eq!(super::open(&envelope, &delivery).unwrap().dedupe, expect);
     };
     let sender = |id: &str| Dedupe::Sender(id.into());
     let digest = Dedupe::Digest(identity::digest(br#"{"id":"x","e":"e1"}"#));
@@ -245,6 +248,6 @@ fn payloads_are_parts_of_the_body_and_are_read_again_by_themselves() {
     let payload = &events[1].as_ref().unwrap().origin.payload;
     assert_eq!(&payload[..], br#"{"id":1}"#);
     assert!(body.as_ptr_range().contains(&payload.as_ptr()), "copied");
-    let again = envelope.reopen(payload.clone(), 5).unwrap();
+    let again = reopen(&envelope, payload.clone(), 5).unwrap();
     assert_eq!(line(&again), format!(r#"{} key 1 v5 is {{"id":1}}"#, identity::digest(payload)));
 }

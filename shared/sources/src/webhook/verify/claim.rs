@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::encoding::Coding;
 use super::{Kind, MAX_HEADER, MAX_SIGNATURES, Refusal, Subject};
 use crate::webhook::Headers;
 use crate::webhook::scheme::{Encoding, Hmac, Piece, Scheme, Unit};

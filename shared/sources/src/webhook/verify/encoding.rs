@@ -13,17 +13,25 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-impl Encoding {
-    /// The bytes; `None` when the text is not exactly what [`Encoding::encode`] makes of some, but for the case of all
+/// Bytes as text and back.
+pub(super) trait Coding {
+    /// The bytes; `None` when the text is not exactly what [`Coding::encode`] makes of some, but for the case of all
     /// hexadecimal digits: one signature has one text.
-    pub(super) fn decode(self, text: &str) -> Option<Vec<u8>> {
+    fn decode(self, text: &str) -> Option<Vec<u8>>;
+
+    /// The text.
+    fn encode(self, bytes: &[u8]) -> String;
+}
+
+impl Coding for Encoding {
+    fn decode(self, text: &str) -> Option<Vec<u8>> {
         match self {
             Encoding::Hex => hex(text),
             Encoding::Base64 => STANDARD.decode(text).ok(),
         }
     }
 
-    pub(super) fn encode(self, bytes: &[u8]) -> String {
+    fn encode(self, bytes: &[u8]) -> String {
         match self {
             Encoding::Hex => to_hex(bytes),
             Encoding::Base64 => STANDARD.encode(bytes),

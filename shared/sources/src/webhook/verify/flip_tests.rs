@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
+use super::encoding::Coding;
 use super::tests::{hmac, slack};
 use super::*;
 use crate::webhook::scheme::{Algorithm, Encoding, SecretForm, TOLERANCE, Template, Timestamp, Unit};

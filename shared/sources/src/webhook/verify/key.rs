@@ -93,20 +93,18 @@ impl Key {
         match scheme {
             Scheme::Standard { .. } => standard(secret),
             Scheme::Airtable => mac(hmac::HMAC_SHA256, &bytes_of(SecretForm::Base64, secret)?),
-            Scheme::Convoy { algorithm, .. } => mac(algorithm.of_ring(), secret.as_bytes()),
-            Scheme::Hmac(generic) => mac(generic.algorithm.of_ring(), &bytes_of(generic.secret, secret)?),
+            Scheme::Convoy { algorithm, .. } => mac(of_ring(*algorithm), secret.as_bytes()),
+            Scheme::Hmac(generic) => mac(of_ring(generic.algorithm), &bytes_of(generic.secret, secret)?),
             _ => mac(hmac::HMAC_SHA256, secret.as_bytes()),
         }
     }
 }
 
-impl Algorithm {
-    fn of_ring(self) -> hmac::Algorithm {
-        match self {
-            Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            Algorithm::Sha256 => hmac::HMAC_SHA256,
-            Algorithm::Sha512 => hmac::HMAC_SHA512,
-        }
+fn of_ring(algorithm: Algorithm) -> hmac::Algorithm {
+    match algorithm {
+        Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        Algorithm::Sha256 => hmac::HMAC_SHA256,
+        Algorithm::Sha512 => hmac::HMAC_SHA512,
     }
 }
 

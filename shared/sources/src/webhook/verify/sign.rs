@@ -6,6 +6,7 @@ use tributary_core::{Error, Result};
 
 use super::Verifier;
 use super::claim::{AIRTABLE, GITHUB, Part, SHOPIFY, STRIPE};
+use super::encoding::Coding;
 use super::key::{Key, Keys, join, tag};
 use crate::webhook::scheme::{Encoding, Hmac, Piece, Scheme, Unit};
 

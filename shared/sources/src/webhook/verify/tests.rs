@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::encoding::Coding;
 use super::*;
 use crate::webhook::scheme::{Algorithm, Encoding, SecretForm, TOLERANCE, Template, Timestamp, Unit};
 

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use tributary_core::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What most senders document: a signature is good for five minutes.
 pub const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// How a sender proves who it is. The secrets are handed to [`super::verify::Verifier::new`], several while they rotate.
+/// How many secrets a hook may have at once.
+pub const MAX_SECRETS: usize = 8;
+
+/// How a sender proves who it is. A hook may have several secrets, while they rotate.
 ///
 /// A tolerance is how far the signed time may be from ours, to both sides. Schemes that sign no time cannot tell a replay
 /// from a delivery; what settles it there is the sender's event id and the version of the row.
