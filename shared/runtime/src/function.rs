@@ -10,6 +10,8 @@ mod dynamodb_stream;
 mod poll;
 #[cfg(feature = "sequin")]
 mod sequin_poll;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 #[cfg(feature = "airtable")]
 pub use airtable_poll::airtable_poll;
@@ -17,6 +19,8 @@ pub use airtable_poll::airtable_poll;
 pub use dynamodb_stream::dynamodb_stream;
 #[cfg(feature = "sequin")]
 pub use sequin_poll::sequin_poll;
+#[cfg(feature = "webhook")]
+pub use webhook::webhook;
 
 use lambda_runtime::Diagnostic;
 use serde_json::value::RawValue;

@@ -32,3 +32,5 @@ pub mod stream_driver;
 pub mod telemetry;
 pub mod tick;
 pub mod vault;
+#[cfg(feature = "webhook")]
+pub mod webhook;

@@ -40,7 +40,8 @@ pub async fn replay<C: Credentials>(
     let mut ids = Vec::with_capacity(letters.len());
     for (number, letter) in letters.into_iter().enumerate() {
         ids.push(letter.id);
-        for (owner, decoded) in owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload))? {
+        let first_at = (letter.first_at * 1e6) as i64;
+        for (owner, decoded) in owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload), first_at)? {
             let part = match parts.iter_mut().position(|part| part.pipeline.name == owner.name) {
                 Some(position) => &mut parts[position],
                 None => {
@@ -102,7 +103,8 @@ impl Part<'_> {
 }
 
 /// What a letter is, and to which pipelines. Mostly to its own; a message of Sequin that nobody took on its day is a letter
-/// of the first pipeline of its consumer, and may have found its own since.
+/// of the first pipeline of its consumer, and may have found its own since. `first_at` is when it became a letter, in
+/// microseconds since 1970.
 ///
 /// # Errors
 /// `Config` when this program was built without that source.
@@ -111,6 +113,7 @@ fn owners<'m>(
     pipeline: &'m Pipeline,
     position: &str,
     payload: Bytes,
+    first_at: i64,
 ) -> Result<Vec<(&'m Pipeline, Decoded)>> {
     match &pipeline.source.kind {
         #[cfg(feature = "dynamodb")]
@@ -121,6 +124,13 @@ fn owners<'m>(
         SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) => {
             Ok(crate::sequin_poll::owners(mapping, pipeline, position, &payload))
         }
+        // A letter has no time of receipt; what came between that and its first attempt loses to its replay where the time of
+        // receipt is the version. A letter that the envelope no longer takes is applied to nothing.
+        #[cfg(feature = "webhook")]
+        SourceKind::Webhook(source) => {
+            let decoded = tributary_sources::webhook::envelope::reopen(&source.envelope, payload, first_at);
+            Ok(decoded.into_iter().map(|decoded| (pipeline, decoded)).collect())
+        }
         SourceKind::Airtable(_) => {
             let tick = format!("{{\"tick\": {{\"pipelines\": [\"{}\"], \"force\": true}}}}", pipeline.name);
             Err(Error::config(format!("the records of `{}` are read anew, not replayed", pipeline.name))
@@ -128,7 +138,7 @@ fn owners<'m>(
         }
         #[allow(unreachable_patterns, reason = "where every source is built in")]
         _ => {
-            drop((payload, position, mapping));
+            drop((payload, position, mapping, first_at));
             Err(Error::config("this program cannot decode what it should replay")
                 .with_hint("replay with the command line, which has all sources"))
         }

@@ -1,7 +1,7 @@
 //! Rows whose key has changed: an update with another primary key leaves the row of the old one behind.
 //!
-//! Sequin tells it where the source table has `replica identity full`, by the old value in `changes`; elsewhere nobody can
-//! know. The row under the old key is deleted at the version of the update: later changes of that key still win.
+//! Sequin tells it where the source table has `replica identity full`, by the old value in `changes`; so do webhooks that
+//! send the row as it was. Elsewhere nobody can know. The row under the old key is deleted at the version of the update: later changes of that key still win.
 //!
 //! It is decided for each table by itself, because the key of a table may be made of other columns than the primary key.
 //! Two rows that swap their keys within one transaction, which takes a deferrable constraint, cannot be told from two that
@@ -24,7 +24,7 @@ pub(crate) fn route_moved(
     changes: &mut Vec<Change>,
     from: usize,
 ) {
-    if !matches!(pipeline.source.kind, SourceKind::Sequin(_)) {
+    if !matches!(pipeline.source.kind, SourceKind::Sequin(_) | SourceKind::Webhook(_)) {
         return;
     }
     let (Body::Image { now, before: Some(before) } | Body::Part { now, before: Some(before) }) = &event.body else {
