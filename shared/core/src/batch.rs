@@ -8,7 +8,7 @@ use crate::pipeline::Pipeline;
 use crate::table::Table;
 
 /// Changes of one pipeline that commit together or not at all, with their dead letters and the checkpoint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch<'p> {
     /// The pipeline's name.
     pub pipeline: &'p str,

@@ -1,8 +1,8 @@
 //! The in-memory twin of the Postgres sink: the same version rule without a server. Property tests compare the two, and
 //! what they must agree on is written here in its plainest form.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::batch::{Batch, Outcome, Rejected};
 use crate::cell::{Cell, Key, Row};
@@ -33,6 +33,7 @@ pub struct Memory {
     parts: BTreeMap<String, BTreeMap<Key, Registers>>,
     ledger: BTreeMap<(String, Key), Version>,
     dead: BTreeMap<String, Vec<Rejected>>,
+    receipts: BTreeSet<(String, Box<str>)>,
 }
 
 impl Memory {
@@ -177,6 +178,16 @@ fn sweep(table: &Table, stored: &mut Stored, change: &Change) {
 
 impl Sink for Memory {
     async fn apply(&mut self, batch: &Batch<'_>, _budget: &impl Budget) -> Result<Outcome> {
+        let mut known = Vec::new();
+        for receipt in &batch.receipts {
+            if !self.receipts.insert((batch.pipeline.to_owned(), receipt.sender.clone())) {
+                known.push(&receipt.events);
+            }
+        }
+        let mut fresh = batch.clone();
+        fresh.changes.retain(|change| !known.iter().any(|events| events.contains(&change.event)));
+        fresh.rejected.retain(|rejected| !known.iter().any(|events| events.contains(&rejected.event)));
+        let (batch, duplicates) = (&fresh, known.len() as u64);
         let survivors = compact(&batch.changes, batch.tables);
         let (mut applied, mut unchanged) = (0, 0);
         let changes: Vec<&Change> = survivors.iter().map(|position| &batch.changes[*position as usize]).collect();
@@ -194,6 +205,7 @@ impl Sink for Memory {
             stale: batch.changes.len() as u64 - applied - unchanged,
             unchanged,
             dead: batch.rejected.len() as u64,
+            duplicates,
             ..Outcome::default()
         })
     }

@@ -1,13 +1,14 @@
 //! A batch that holds a bad row: finds it by halves, dead-letters it, applies the rest. One transaction with savepoints;
 //! slow, and rare.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use tokio_postgres::error::SqlState;
 use tributary_core::batch::{Batch, Outcome, Rejected};
 use tributary_core::cell::Key;
-use tributary_core::change::{Change, Op};
+use tributary_core::change::{Change, Op, compact};
 use tributary_core::{Kind, Result};
 
 use crate::checkpoint::Row;
@@ -15,6 +16,7 @@ use crate::chunk::{Chunk, How};
 use crate::connect::{classify, describe};
 use crate::dead_letter::Letters;
 use crate::flush::{BEGIN, Figures, is_of_a_row, writer};
+use crate::receipt::{self, Fresh};
 use crate::repair::Unread;
 use crate::session::{Done, Session, in_order};
 use crate::sink::Writers;
@@ -23,21 +25,22 @@ use crate::sink::Writers;
 ///
 /// # Errors
 /// What is not the fault of a row; then nothing is stored.
-pub(crate) async fn bisect(
-    session: &Session,
-    batch: &Batch<'_>,
-    survivors: &[u32],
-    writers: &Writers,
-    how: How<'_>,
-) -> Result<Outcome> {
+pub(crate) async fn bisect(session: &Session, batch: &Batch<'_>, writers: &Writers, how: How<'_>) -> Result<Outcome> {
     let how = How { replay: true, ..how };
     let failed = |doing: &'static str| move |error| classify(error, doing);
-    session.command(BEGIN).await.map_err(failed("begin"))?;
+    // The receipts of the first attempt were rolled back with it, and somebody else may have taken them since.
+    let fresh = if batch.receipts.is_empty() {
+        session.command(BEGIN).await.map_err(failed("begin"))?;
+        Fresh { batch: Cow::Borrowed(batch), duplicates: 0 }
+    } else {
+        receipt::begin(session, batch).await?
+    };
+    let (batch, duplicates) = (&*fresh.batch, fresh.duplicates);
     // A constraint that is checked at commit only would fail there, where no row is known.
     session.command("set constraints all immediate").await.map_err(failed("check constraints at once"))?;
 
     // Of one row the oldest first: a part may need what an older change has put there.
-    let mut survivors = survivors.to_vec();
+    let mut survivors = compact(&batch.changes, batch.tables);
     let place = |position: &u32| {
         let change = &batch.changes[*position as usize];
         (change.table, &change.key, change.version)
@@ -84,7 +87,7 @@ pub(crate) async fn bisect(
         Row::new(batch.pipeline, checkpoint).store(session).await.map_err(failed("store the checkpoint"))?;
     }
     session.command("commit").await.map_err(failed("commit"))?;
-    Ok(figures.outcome(batch, letters.len(), refused))
+    Ok(Outcome { duplicates, ..figures.outcome(batch, letters.len(), refused) })
 }
 
 /// Applies some changes of one table behind a savepoint. The inner error is a row's fault and has been rolled back.

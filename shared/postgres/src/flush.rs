@@ -51,7 +51,7 @@ pub(crate) fn writer<'a>(
     Ok((table, writer))
 }
 
-/// Sends the whole transaction and waits once. On an error nothing is stored.
+/// Sends the whole transaction and waits once; what is left of it where it was `begun`. On an error nothing is stored.
 ///
 /// # Errors
 /// The first error of the transaction: the others only say that it had failed already.
@@ -60,6 +60,7 @@ pub(crate) async fn flush(
     batch: &Batch<'_>,
     chunks: &[Chunk<'_>],
     how: How<'_>,
+    begun: bool,
 ) -> Result<Outcome, tokio_postgres::Error> {
     let steps: Vec<_> = chunks.iter().flat_map(|chunk| chunk.steps(how)).collect();
     let letters = Letters::new(batch, &batch.rejected, &[]);
@@ -69,7 +70,9 @@ pub(crate) async fn flush(
     let results = {
         let session = &*session;
         let mut pending = Vec::with_capacity(steps.len() + 4);
-        pending.push(session.command(BEGIN));
+        if !begun {
+            pending.push(session.command(BEGIN));
+        }
         pending.extend(steps.iter().map(|step| session.run(step)));
         if !letters.is_empty() {
             pending.push(Box::pin(letters.store(session).map_ok(Done::of)));
@@ -88,7 +91,7 @@ pub(crate) async fn flush(
     };
     // `commit` of a failed transaction answers ROLLBACK without an error: success is that every statement succeeded.
     let done: Vec<Done> = results.into_iter().collect::<Result<_, _>>()?;
-    let figures = Figures::of(batch, &steps, &done[1..]);
+    let figures = Figures::of(batch, &steps, &done[usize::from(!begun)..]);
     drop(tallies);
     session.tallies_stored();
     for step in &steps {

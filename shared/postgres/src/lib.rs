@@ -18,6 +18,7 @@ mod migrate;
 mod operate;
 mod preview;
 mod purge;
+mod receipt;
 mod repair;
 mod session;
 mod sink;

@@ -1,4 +1,4 @@
-//! Tombstones and statistics whose time is up.
+//! Tombstones, receipts and statistics whose time is up.
 
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -18,11 +18,22 @@ const LEDGER_DAYS: f64 = 7.0;
 /// Statistics are kept for a week.
 const TALLY: &str = "delete from tributary.tally where pipeline = $1 and at < now() - interval '7 days'";
 
-/// Removes what is due. Nothing, while the pipeline has open dead letters.
+/// The longest time for which a sender that we know of sends again is about three days (Stripe, Standard Webhooks). Later
+/// the version of the row settles it.
+const RECEIPTS: &str = "delete from tributary.receipt where (pipeline, sender_id) in (select pipeline, sender_id \
+     from tributary.receipt where pipeline = $1 and received_at < now() - interval '7 days' \
+     limit $2 for update skip locked)";
+
+/// How many receipts one call forgets: senders that burst leave many, and each is small.
+const RECEIPTS_AT_ONCE: i64 = 50_000;
+
+/// Removes what is due. No tombstones, while the pipeline has open dead letters.
 pub(crate) async fn purge(client: &Client, pipeline: &str, tables: &[Table]) -> Result<u64> {
     let failed = asking("purge tombstones");
     let name: [(&(dyn ToSql + Sync), Type); 1] = [(&pipeline, Type::TEXT)];
     let mut gone = client.execute_typed(TALLY, &name).await.map_err(&failed)?;
+    let receipts: [(&(dyn ToSql + Sync), Type); 2] = [(&pipeline, Type::TEXT), (&RECEIPTS_AT_ONCE, Type::INT8)];
+    gone += client.execute_typed(RECEIPTS, &receipts).await.map_err(&failed)?;
     for (sql, seconds) in tables.iter().flat_map(|table| ledger(table).into_iter().chain(tombstones(table))) {
         let parameters: [(&(dyn ToSql + Sync), Type); 3] =
             [(&pipeline, Type::TEXT), (&seconds, Type::FLOAT8), (&AT_ONCE, Type::INT8)];

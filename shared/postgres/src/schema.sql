@@ -48,6 +48,15 @@ create table if not exists tributary.ledger (
   primary key (relation, key)
 ) with (fillfactor = 90);
 
+-- Deliveries that were taken, by the sender's id of each; in the transaction of their rows, kept for a week.
+create table if not exists tributary.receipt (
+  pipeline    text not null,
+  sender_id   text not null,
+  received_at timestamptz not null default now(),
+  primary key (pipeline, sender_id)
+);
+create index if not exists receipt_pipeline_at on tributary.receipt (pipeline, received_at);
+
 -- What became of the changes of each batch; for `tributary status`, written after the commit.
 create table if not exists tributary.tally (
   pipeline text not null,

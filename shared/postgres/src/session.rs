@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Row};
 use tributary_core::Result;
 use tributary_core::batch::Counts;
 
@@ -137,13 +137,7 @@ impl Session {
 
     /// Runs a statement that answers with [`Counts`].
     async fn count(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Done, Error> {
-        let rows = match self.prepared.get(sql) {
-            Some(statement) => {
-                let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
-                self.client.query(statement, &values).await?
-            }
-            None => self.client.query_typed(sql, parameters).await?,
-        };
+        let rows = self.query(sql, parameters).await?;
         let Some(row) = rows.first() else { return Ok(Done::default()) };
         let figure = |at: usize| row.try_get::<_, i64>(at).map(i64::unsigned_abs);
         let counts = Counts {
@@ -154,6 +148,17 @@ impl Session {
             unchanged: figure(4)?,
         };
         Ok(Done { rows: counts.written(), counts })
+    }
+
+    /// Runs a statement that answers with rows, prepared where it is, unnamed otherwise. Sent at the first poll.
+    pub(crate) async fn query(&self, sql: &str, parameters: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
+        match self.prepared.get(sql) {
+            Some(statement) => {
+                let values: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+                self.client.query(statement, &values).await
+            }
+            None => self.client.query_typed(sql, parameters).await,
+        }
     }
 
     /// Runs a statement, prepared where it is, unnamed otherwise. Sent at the first poll.

@@ -16,7 +16,7 @@ use crate::connect::{Target, classify};
 use crate::flush::{chunks, flush, is_of_a_row};
 use crate::session::Session;
 use crate::tally::{self, Tallied};
-use crate::{catalog, checkpoint, dead_letter};
+use crate::{catalog, checkpoint, dead_letter, receipt};
 
 /// The statements of each table, by its qualified name.
 pub(crate) type Writers = HashMap<String, Writer>;
@@ -214,13 +214,30 @@ impl<C: Credentials> Sink for Postgres<C> {
 }
 
 async fn apply_once(session: &mut Session, writers: &Writers, batch: &Batch<'_>, how: How<'_>) -> Result<Outcome> {
+    if batch.receipts.is_empty() {
+        return apply_all(session, writers, batch, how, false).await;
+    }
+    let fresh = receipt::begin(session, batch).await?;
+    session.want(receipt::TAKE, &receipt::TAKE_TYPES);
+    let outcome = apply_all(session, writers, &fresh.batch, how, true).await?;
+    Ok(Outcome { duplicates: outcome.duplicates.max(fresh.duplicates), ..outcome })
+}
+
+/// Applies a batch in one transaction, which has `begun` where its receipts are taken.
+async fn apply_all(
+    session: &mut Session,
+    writers: &Writers,
+    batch: &Batch<'_>,
+    how: How<'_>,
+    begun: bool,
+) -> Result<Outcome> {
     let survivors = compact(&batch.changes, batch.tables);
     let chunks = chunks(batch, &survivors, writers)?;
-    match flush(session, batch, &chunks, how).await {
+    match flush(session, batch, &chunks, how, begun).await {
         Ok(outcome) => Ok(outcome),
         Err(error) if is_of_a_row(&error) => {
             tracing::info!(pipeline = batch.pipeline, code = ?error.code(), "a row was refused; looking for it");
-            bisect(session, batch, &survivors, writers, how).await
+            bisect(session, batch, writers, how).await
         }
         Err(error) => Err(lost_lease(&error).unwrap_or_else(|| classify(error, "apply a batch"))),
     }
