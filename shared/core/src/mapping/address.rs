@@ -105,7 +105,7 @@ mod tests {
             let text = Text { text: url.into(), span: 0..url.len() };
             match base_url(&text, "https://example.org", &mut report) {
                 Some(address) => address,
-                None => report.finish()[0].code.to_owned(),
+                None => report.finish().0[0].code.to_owned(),
             }
         };
         for (url, expect) in [

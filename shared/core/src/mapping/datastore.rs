@@ -232,7 +232,7 @@ fn auth(node: &Node, report: &mut Report<'_>) -> Option<PostgresAuth> {
 }
 
 /// `{ env: … }`, `{ secret: …, field: … }` or `{ file: … }`.
-fn reference(node: &Node, key: &'static str, example: &str, report: &mut Report<'_>) -> Option<SecretRef> {
+pub(super) fn reference(node: &Node, key: &'static str, example: &str, report: &mut Report<'_>) -> Option<SecretRef> {
     if !matches!(node.shape, Shape::Map(_)) {
         report.hide(node.span.clone());
         let message = format!("`{key}` stands in the file itself, where everybody reads it");

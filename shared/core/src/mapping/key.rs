@@ -7,9 +7,10 @@ use super::pipeline::Common;
 use super::report::Report;
 use crate::column_type::{Base, ColumnType};
 use crate::expr::Names;
-use crate::path::Path;
+use crate::path::{Path, Step};
 use crate::pipeline::{Binding, Datastore, From, OnError, RECORD_ID, Scope, SequinProtocol, SourceKind};
 use crate::table::{Children, Column, Role};
+use crate::webhook::envelope::{Mapped, Shape};
 
 /// The key of a table that names none: the record's id, where the source has such a thing.
 pub(super) fn preset(scope: Option<&Scope>, common: &Common<'_>, table: &Text) -> Option<Lowered> {
@@ -119,6 +120,18 @@ fn carried(names: &Names, scope: &Scope, lowered: &Lowered, common: &Common<'_>,
         Some(SourceKind::SequinLegacy(_) | SourceKind::Airtable(_)) => {
             (vec![RECORD_ID], "a delete carries only the record's id")
         }
+        Some(SourceKind::Webhook(source)) => match &source.envelope.shape {
+            Shape::Sequin(sequin) if let Some(key) = &sequin.key => {
+                (key.iter().map(String::as_str).collect(), "a delete carries only the primary key")
+            }
+            // Some deleted objects are whole, and some are their id and `deleted: true`.
+            Shape::Stripe { .. } => {
+                (vec!["id", "object"], "a deleted object of Stripe may have nothing but these left")
+            }
+            // Hasura and Supabase send the row as it was, GitHub the whole payload; plain rows are never deleted.
+            Shape::Mapped(mapped) => return of_mapped(mapped, names, lowered, report),
+            _ => return,
+        },
         _ => return,
     };
     let carried: Vec<&str> = carried;
@@ -132,11 +145,31 @@ fn carried(names: &Names, scope: &Scope, lowered: &Lowered, common: &Common<'_>,
     let root = if carried == [RECORD_ID] && !matches!(scope, Scope::Root) { "$root." } else { "" };
     let parts = carried.iter().map(|name| format!("`{root}{name}`")).collect::<Vec<_>>().join(" and ");
     let hint = match common.source {
-        Some(SourceKind::Sequin(_)) => {
+        Some(source @ (SourceKind::Sequin(_) | SourceKind::Webhook(_))) if source.sends_parts() => {
             format!("make the key of {parts}, or give the table `replica identity full` and say so at the source")
         }
         _ => format!("make the key of {parts}"),
     };
     let message = format!("`{}` comes from {missing}, and {message}", lowered.column.name);
     report.add("key-not-carried", lowered.span.clone(), message, hint);
+}
+
+/// What a delete of a sender carries that has no envelope of its own: the row, or what stands at `key`. If that is an object,
+/// nobody knows its fields, so this refuses nothing.
+fn of_mapped(mapped: &Mapped, names: &Names, lowered: &Lowered, report: &mut Report<'_>) {
+    let Some(path) = mapped.key.as_ref().filter(|_| mapped.before.is_none()) else { return };
+    let Some(Step::Field(name)) = path.steps().last() else { return };
+    let missing = match names {
+        Names::All => "the whole item".to_owned(),
+        Names::These(names) => match names.iter().find(|field| ***field != **name) {
+            Some(field) => format!("`{field}`"),
+            None => return,
+        },
+    };
+    let message = format!(
+        "`{}` comes from {missing}, and a delete carries only `{name}`, unless `{path}` is an object that has it too",
+        lowered.column.name
+    );
+    let hint = format!("make the key of `{name}`, or write `before:` where the sender says the row as it was");
+    report.warn("key-not-carried", lowered.span.clone(), message, hint);
 }

@@ -11,6 +11,7 @@ mod datastore;
 mod delete;
 mod duration;
 mod fields;
+mod hooks;
 mod key;
 mod node;
 mod parts;
@@ -20,6 +21,7 @@ mod schema;
 mod source;
 mod spelling;
 mod table;
+mod trigger;
 mod writers;
 
 use crate::finding::Finding;
@@ -38,6 +40,8 @@ pub struct Checked {
     pub mapping: Option<Mapping>,
     /// Everything that is wrong, in the order of the file.
     pub findings: Vec<Finding>,
+    /// What is allowed and should be known, in the order of the file. It refuses nothing.
+    pub warnings: Vec<Finding>,
 }
 
 /// The keys at the top of the file.
@@ -50,8 +54,8 @@ pub fn load(file: &str, text: &str) -> Checked {
     if mapping.is_none() && report.is_clean() {
         report.add("bug", 0..0, "the mapping was refused without a reason", "report this as a bug, with the file");
     }
-    let findings = report.finish();
-    Checked { mapping: mapping.filter(|_| findings.is_empty()), findings }
+    let (findings, warnings) = report.finish();
+    Checked { mapping: mapping.filter(|_| findings.is_empty()), findings, warnings }
 }
 
 fn lower(text: &str, report: &mut Report<'_>) -> Option<Mapping> {
@@ -63,7 +67,8 @@ fn lower(text: &str, report: &mut Report<'_>) -> Option<Mapping> {
     let fields = Fields::open(&root, "the mapping", 0..0, KEYS, report)?;
     let datastores = datastore::lower_all(&fields, report);
     let pipelines = pipeline::lower_all(&fields, &datastores, report);
-    Some(Mapping { datastores: datastores.into_good()?, pipelines: pipelines?, triggers: Vec::new() })
+    let (pipelines, triggers) = pipelines?;
+    Some(Mapping { datastores: datastores.into_good()?, pipelines, triggers })
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Option<Node> {
 fn hide_line(text: &str, span: &Range<usize>, report: &mut Report<'_>) {
     let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    for word in ["password:", "url:", "token:"] {
+    for word in ["password:", "url:", "token:", "secret:", "secrets:"] {
         if let Some(found) = line.find(word) {
             report.hide(start + found + word.len()..start + line.len());
         }

@@ -4,12 +4,14 @@ use super::consumers::Consumers;
 use super::datastore::Datastores;
 use super::delete::Policy;
 use super::fields::{Fields, Named, named};
+use super::hooks::Hooks;
 use super::report::Report;
 use super::table::{self, identifier};
 use super::writers::Writers;
-use super::{delete, source};
+use super::{delete, source, trigger};
 use crate::pipeline::{Datastore, Pipeline, SourceKind};
 use crate::table::{MetaColumns, VersionType};
+use crate::webhook::Trigger;
 
 pub(super) const KEYS: &[&str] = &["source", "sink"];
 pub(super) const SINK_KEYS: &[&str] = &["datastore", "schema", "delete", "meta", "tables"];
@@ -30,8 +32,12 @@ pub(super) struct Common<'s> {
     pub(super) reads: Option<&'s Datastore>,
 }
 
-/// Lowers all pipelines of the file; `None` when one of them is bad.
-pub(super) fn lower_all(root: &Fields<'_>, stores: &Datastores, report: &mut Report<'_>) -> Option<Vec<Pipeline>> {
+/// Lowers all pipelines of the file, and the hooks without rows among them; `None` when one of them is bad.
+pub(super) fn lower_all(
+    root: &Fields<'_>,
+    stores: &Datastores,
+    report: &mut Report<'_>,
+) -> Option<(Vec<Pipeline>, Vec<Trigger>)> {
     let example = "{ users: { source: { … }, sink: { … } } }";
     let node = root.required("pipelines", example, report)?;
     let parts = named(node, "pipeline", false, report);
@@ -45,20 +51,42 @@ pub(super) fn lower_all(root: &Fields<'_>, stores: &Datastores, report: &mut Rep
         );
     }
     let mut consumers = Consumers::default();
-    let all: Vec<_> = parts.iter().map(|part| lower(part, stores, &mut writers, &mut consumers, report)).collect();
+    let mut hooks = Hooks::gather(&parts);
+    let (mut all, mut triggers) = (Vec::new(), Vec::new());
+    for part in &parts {
+        if trigger::is_trigger(part) {
+            triggers.push(trigger::lower(part, &mut hooks, report));
+        } else {
+            let mut shared = Shared { writers: &mut writers, consumers: &mut consumers, hooks: &mut hooks };
+            all.push(lower(part, stores, &mut shared, report));
+        }
+    }
     consumers.check(report);
-    all.into_iter().collect()
+    hooks.check(report);
+    let names: Vec<&str> =
+        parts.iter().filter(|part| !trigger::is_trigger(part)).map(|part| part.name.text.as_str()).collect();
+    for (trigger, runs) in triggers.iter().flatten() {
+        trigger::check(trigger, runs, &names, &all, report);
+    }
+    let triggers = triggers.into_iter().map(|trigger| trigger.map(|(trigger, _)| trigger)).collect::<Option<_>>();
+    Some((all.into_iter().collect::<Option<_>>()?, triggers?))
+}
+
+/// What pipelines have in common.
+pub(super) struct Shared<'a, 'n> {
+    writers: &'a mut Writers,
+    pub(super) consumers: &'a mut Consumers,
+    pub(super) hooks: &'a mut Hooks<'n>,
 }
 
 fn lower(
     part: &Named<'_>,
     stores: &Datastores,
-    writers: &mut Writers,
-    consumers: &mut Consumers,
+    shared: &mut Shared<'_, '_>,
     report: &mut Report<'_>,
 ) -> Option<Pipeline> {
     let fields = part.open("a pipeline", KEYS, report)?;
-    let source = source::lower(&fields, &part.name.text, stores, consumers, report);
+    let source = source::lower(&fields, part, stores, shared, report);
     let sink = fields.required("sink", "{ datastore: warehouse, tables: { … } }", report)?;
     let at = fields.key_span("sink").unwrap_or_default();
     let sink = Fields::open(sink, "a sink", at, SINK_KEYS, report)?;
@@ -93,7 +121,7 @@ fn lower(
     for table in &parts {
         let result = table::lower(table, &common, report);
         if let (Some((written, _)), Some(datastore), true) = (&result, &datastore, is_sink) {
-            writers.add(&datastore.text, written, &part.name.text, &table.name, report);
+            shared.writers.add(&datastore.text, written, &part.name.text, &table.name, report);
         }
         lowered.push(result);
     }

@@ -10,6 +10,7 @@
 mod datastore;
 mod named;
 mod source;
+mod webhook;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -45,8 +46,8 @@ pub(super) struct Mapping {
 pub(super) struct Pipeline {
     /// What is read.
     source: Source,
-    /// What is written.
-    sink: Sink,
+    /// What is written; absent only where a hook's bodies hold no rows.
+    sink: Option<Sink>,
 }
 
 /// What is written.

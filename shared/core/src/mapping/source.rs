@@ -3,14 +3,16 @@
 pub(super) mod airtable;
 pub(super) mod dynamodb;
 pub(super) mod sequin;
+pub(super) mod webhook;
 
 use std::time::Duration;
 
-use super::consumers::Consumers;
 use super::datastore::Datastores;
 use super::duration::duration;
-use super::fields::{Fields, text_of};
+use super::fields::{Fields, Named, text_of};
+use super::hooks::is_webhook;
 use super::node::{Node, Shape, Text};
+use super::pipeline::Shared;
 use super::report::Report;
 use crate::pipeline::{Datastore, SequinProtocol, Source, SourceKind};
 use crate::value::Value;
@@ -18,13 +20,23 @@ use crate::value::Value;
 /// Lowers the source of a pipeline.
 pub(super) fn lower(
     pipeline: &Fields<'_>,
-    name: &str,
+    part: &Named<'_>,
     stores: &Datastores,
-    consumers: &mut Consumers,
+    shared: &mut Shared<'_, '_>,
     report: &mut Report<'_>,
 ) -> Option<Source> {
     let node = pipeline.required("source", "{ datastore: app, table: users }", report)?;
     let at = pipeline.key_span("source").unwrap_or_default();
+    if is_webhook(node) {
+        let fields = Fields::open(node, "a webhook source", at, webhook::KEYS, report)?;
+        let (source, _) = webhook::lower(part, &fields, shared.hooks, report)?;
+        return Some(Source { datastore: String::new(), kind: SourceKind::Webhook(source), every: Duration::ZERO });
+    }
+    if let Some(kind) = node.entry("type") {
+        let message = "a source has a `type` only where it has no datastore, and that is `webhook`";
+        report.add("unknown-word", kind.span.clone(), message, "write `type: webhook`, or `datastore: …` instead");
+        return None;
+    }
     // The datastore decides which keys there are, so it is looked up before the map is opened.
     let datastore = node.entry("datastore").and_then(|node| text_of(node, "datastore", report));
     let store = datastore.as_ref().and_then(|name| stores.find(name, report));
@@ -60,7 +72,7 @@ pub(super) fn lower(
         }
     };
     let source = Source { datastore: datastore.text, kind: kind?, every: every? };
-    consumers.add(name, &source, &fields);
+    shared.consumers.add(&part.name.text, &source, &fields);
     Some(source)
 }
 

@@ -181,6 +181,11 @@ fn may_be_auto(span: &Range<usize>, place: Place<'_>, report: &mut Report<'_>) -
         report.add("not-in-this-release", span.clone(), message, hint);
         return false;
     }
+    if let Some(SourceKind::Webhook(_)) = place.source {
+        let message = "`columns: auto` is for sources that say which fields there are, and a webhook doesn't";
+        report.add("bad-auto", span.clone(), message, hint);
+        return false;
+    }
     if !place.root {
         let message = "`columns: auto` is for whole items: a source says nothing about what its values hold inside";
         report.add("bad-auto", span.clone(), message, hint);
@@ -208,7 +213,7 @@ fn policy(fields: &Fields<'_>, common: &Common<'_>, children: bool, report: &mut
         let message =
             "a row that is gone keeps no version per column, which a source that may send parts of items needs";
         let hint = match common.source {
-            Some(SourceKind::Sequin(_)) => {
+            Some(SourceKind::Sequin(_) | SourceKind::Webhook(_)) => {
                 "write `delete: soft`, or give the source table `replica identity full` and say so at the source"
             }
             _ => "write `delete: soft`",

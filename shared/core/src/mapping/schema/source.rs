@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 
+use super::webhook::Webhook;
+
 /// What is read. Which keys there are depends on the datastore.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
@@ -10,6 +12,7 @@ pub(in crate::mapping) enum Source {
     Sequin(Sequin),
     Legacy(Legacy),
     Airtable(Airtable),
+    Webhook(Webhook),
 }
 
 /// A DynamoDB table by its stream.

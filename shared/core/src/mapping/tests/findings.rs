@@ -4,9 +4,9 @@ use super::*;
 
 /// The codes of the findings, and what a user sees of them.
 fn found(text: &str) -> (Vec<&'static str>, String) {
-    let Checked { mapping, findings } = load("tributary.yaml", text);
+    let Checked { mapping, findings, warnings } = load("tributary.yaml", text);
     assert_eq!(mapping.is_some(), findings.is_empty());
-    for finding in &findings {
+    for finding in findings.iter().chain(&warnings) {
         assert!(finding.span.end <= text.len() && finding.hint.is_some(), "{finding:?}");
     }
     let shown = findings.iter().map(|finding| finding.render(text) + "\n").collect();
@@ -16,7 +16,11 @@ fn found(text: &str) -> (Vec<&'static str>, String) {
 #[test]
 fn bad_files_have_just_these_findings() {
     let tables = samples::TABLES.iter().map(|(codes, table)| (*codes, around(table)));
-    let files = samples::FILES.iter().chain(samples::polled::BAD).map(|(codes, file)| (*codes, (*file).to_owned()));
+    let files = samples::FILES
+        .iter()
+        .chain(samples::polled::BAD)
+        .chain(samples::webhook::BAD)
+        .map(|(codes, file)| (*codes, (*file).to_owned()));
     let mut all = String::new();
     let mut wrong = String::new();
     for (codes, text) in tables.chain(files) {

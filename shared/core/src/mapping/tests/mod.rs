@@ -3,6 +3,7 @@ mod findings;
 mod polled;
 mod samples;
 mod schema;
+mod webhook;
 
 use super::*;
 
@@ -30,7 +31,7 @@ pipelines:
 /// A good mapping, or a panic that shows the findings.
 #[track_caller]
 fn good(text: &str) -> Mapping {
-    let Checked { mapping, findings } = load("test.yaml", text);
+    let Checked { mapping, findings, .. } = load("test.yaml", text);
     let shown: String = findings.iter().map(|finding| finding.render(text)).collect();
     mapping.unwrap_or_else(|| panic!("{shown}{text}"))
 }

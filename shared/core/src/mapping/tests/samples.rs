@@ -1,6 +1,7 @@
 //! Good and bad files.
 
 pub(super) mod polled;
+pub(super) mod webhook;
 
 use super::{REFERENCE, around};
 
@@ -28,6 +29,7 @@ pub(super) fn good() -> Vec<String> {
     );
     all.push(REFERENCE.to_owned());
     all.push(polled::GOOD.to_owned());
+    all.push(webhook::GOOD.to_owned());
     all
 }
 
