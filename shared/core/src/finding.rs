@@ -59,7 +59,16 @@ impl Finding {
 
     /// The finding with the line it is about, as plain text of several lines.
     pub fn render(&self, source: &str) -> String {
-        let mut out = format!("error[{}]: {}\n", self.code, self.message);
+        self.render_as("error", source)
+    }
+
+    /// As [`Finding::render`], of what is allowed and should be known.
+    pub fn render_warning(&self, source: &str) -> String {
+        self.render_as("warning", source)
+    }
+
+    fn render_as(&self, level: &str, source: &str) -> String {
+        let mut out = format!("{level}[{}]: {}\n", self.code, self.message);
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
         let _ = writeln!(out, "{margin}--> {}:{}:{}", self.file, self.line, self.column);

@@ -12,6 +12,7 @@ mod live;
 mod parts;
 mod pooled;
 mod purge;
+mod receipts;
 mod refusal;
 mod repair;
 mod role;

@@ -16,7 +16,7 @@ pub(in crate::mapping) struct Webhook {
     #[schemars(regex(pattern = "^[A-Za-z0-9._-]{1,200}$"))]
     hook: Option<String>,
     /// Who may send. Pipelines of one hook say it once, or the same.
-    verify: Option<Verify>,
+    verify: Option<Verification>,
     /// What stands around the rows.
     envelope: Envelope,
     /// Where the version stands, an integer or a time: in the row, beside it, or after `$root.` at the top of the body. Without
@@ -25,7 +25,7 @@ pub(in crate::mapping) struct Webhook {
     /// Where the sender's event id stands, when not where this sender is known to put it.
     id: Option<Place>,
     /// `direct`: a body is applied, then answered. `queue`: it is put on a queue, then answered.
-    mode: Option<Mode>,
+    mode: Option<HookMode>,
     /// With `mode: queue`: whether a body that is too large for the queue is refused, or goes by S3.
     too_large: Option<TooLarge>,
 }
@@ -39,11 +39,11 @@ pub(in crate::mapping) enum WebhookWord {
 /// `none`, or a scheme with its secrets.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
-pub(in crate::mapping) enum Verify {
+pub(in crate::mapping) enum Verification {
     /// Anybody may send.
     None(NoneWord),
     /// How a sender proves who it is. Which keys there are depends on the scheme.
-    Scheme(Box<WholeVerify>),
+    Scheme(Box<WholeVerification>),
 }
 
 #[derive(JsonSchema)]
@@ -55,7 +55,7 @@ pub(in crate::mapping) enum NoneWord {
 /// How a sender proves who it is.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, inline)]
-pub(in crate::mapping) struct WholeVerify {
+pub(in crate::mapping) struct WholeVerification {
     scheme: Scheme,
     /// Where the secret is kept.
     secret: Option<Reference>,
@@ -257,7 +257,7 @@ pub(in crate::mapping) struct HeaderPlace {
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
-pub(in crate::mapping) enum Mode {
+pub(in crate::mapping) enum HookMode {
     Direct,
     Queue,
 }

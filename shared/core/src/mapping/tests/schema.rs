@@ -26,7 +26,7 @@ fn the_schema_has_the_keys_that_load_reads_and_refuses_others() {
         ("legacy source", &defs["Source"]["anyOf"][2], source::sequin::LEGACY_KEYS),
         ("airtable source", &defs["Source"]["anyOf"][3], source::airtable::KEYS),
         ("webhook source", &defs["Source"]["anyOf"][4], source::webhook::KEYS),
-        ("verify", &defs["Verify"]["anyOf"][1], source::webhook::VERIFY_KEYS),
+        ("verify", &defs["Verification"]["anyOf"][1], source::webhook::VERIFY_KEYS),
         ("signed time", &defs["Timestamp"], source::webhook::TIMESTAMP_KEYS),
         ("envelope", &defs["Envelope"]["anyOf"][1], source::webhook::ENVELOPE_KEYS),
         ("operation", &defs["Operation"], source::webhook::OPERATION_KEYS),

@@ -123,8 +123,8 @@ fn hooks_without_rows_name_what_they_run() {
 fn what_is_allowed_and_should_be_known_is_a_warning() {
     let Checked { findings, warnings, .. } = load("test.yaml", samples::webhook::GOOD);
     assert!(findings.is_empty());
-    let shown: String = warnings.iter().map(|warning| warning.render(samples::webhook::GOOD) + "\n").collect();
+    let shown: String = warnings.iter().map(|warning| warning.render_warning(samples::webhook::GOOD) + "\n").collect();
     let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
     assert_eq!(codes, ["open-hook", "key-not-carried"], "{shown}");
-    assert!(shown.contains("anybody who knows the address may write"), "{shown}");
+    assert!(shown.contains("warning[open-hook]: anybody who knows the address may write"), "{shown}");
 }
