@@ -113,8 +113,18 @@ impl Findings {
         lines
     }
 
+    /// For people, where they refuse nothing.
+    pub(crate) fn warning_lines(&self) -> Vec<String> {
+        self.findings.iter().map(|finding| painted(&finding.render_warning(&self.text))).collect()
+    }
+
     /// For programs.
     pub(crate) fn json(&self) -> Value {
+        json!({ "mapping": self.file, "findings": self.list() })
+    }
+
+    /// For programs, the list alone.
+    pub(crate) fn list(&self) -> Vec<Value> {
         let finding = |finding: &Finding| {
             json!({
                 "code": finding.code,
@@ -125,7 +135,7 @@ impl Findings {
                 "column": finding.column,
             })
         };
-        json!({ "mapping": self.file, "findings": self.findings.iter().map(finding).collect::<Vec<_>>() })
+        self.findings.iter().map(finding).collect()
     }
 }
 
@@ -135,8 +145,11 @@ fn painted(plain: &str) -> String {
     for line in plain.lines() {
         let margin = line.find(|c: char| c != ' ' && !c.is_ascii_digit()).unwrap_or(line.len());
         let (gutter, rest) = line.split_at(margin);
-        let line = if let Some((head, message)) = line.strip_prefix("error[").and_then(|rest| rest.split_once("]: ")) {
+        let headed = |level: &str| line.strip_prefix(level)?.strip_prefix('[')?.split_once("]: ");
+        let line = if let Some((head, message)) = headed("error") {
             format!("{}{} {}", format_args!("error[{head}]").red().bold(), ":".bold(), message.bold())
+        } else if let Some((head, message)) = headed("warning") {
+            format!("{}{} {}", format_args!("warning[{head}]").yellow().bold(), ":".bold(), message.bold())
         } else if let Some(carets) = rest.strip_prefix('|').filter(|carets| carets.trim_start().starts_with('^')) {
             format!("{gutter}{}{}", "|".blue(), carets.red().bold())
         } else if let Some(code) = rest.strip_prefix('|') {

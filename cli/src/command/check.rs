@@ -11,6 +11,10 @@ use crate::output::Output;
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
     let (file, text) = mapping::text(&args.mapping)?;
     let checked = load(&file, &text);
+    let warnings = Findings { file: file.clone(), text: text.clone(), findings: checked.warnings };
+    for line in warnings.warning_lines() {
+        output.line(&line)?;
+    }
     let Some(mapping) = checked.mapping.filter(|_| checked.findings.is_empty()) else {
         let wrong = Findings { file, text, findings: checked.findings };
         output.document(|| wrong.json())?;
@@ -19,10 +23,17 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
         }
         return Ok(End::WrongInput);
     };
+    let warnings = warnings.list();
     let tables: usize = mapping.pipelines.iter().map(|pipeline| pipeline.tables.len()).sum();
     let pipelines = mapping.pipelines.len();
-    output.document(|| json!({ "mapping": file, "findings": [], "pipelines": pipelines, "tables": tables }))?;
-    output.line(&format!("{file} is fine: {}, {}", count(pipelines, "pipeline"), count(tables, "table")))?;
+    output.document(
+        || json!({ "mapping": file, "findings": [], "warnings": warnings, "pipelines": pipelines, "tables": tables }),
+    )?;
+    let hooks = match mapping.triggers.len() {
+        0 => String::new(),
+        pings => format!(", {}", count(pings, "trigger")),
+    };
+    output.line(&format!("{file} is fine: {}, {}{hooks}", count(pipelines, "pipeline"), count(tables, "table")))?;
     Ok(End::Fine)
 }
 
