@@ -14,13 +14,16 @@ use tributary_runtime::dynamodb_stream;
 use tributary_runtime::secrets::Secret;
 use tributary_runtime::sinks::Sinks;
 use tributary_runtime::vault::Vault;
+use tributary_runtime::webhook::{self, Done};
 
 use crate::args::Function;
 
 /// The handler of a function.
 pub(crate) enum Handler {
     /// Of `functions/dynamodb-stream`.
-    DynamodbStream(dynamodb_stream::Handler<Database<Vault>>),
+    DynamodbStream(Box<dynamodb_stream::Handler<Database<Vault>>>),
+    /// Of `functions/webhook`.
+    Webhook(Box<webhook::Handler<Database<Vault>, Vault>>),
 }
 
 /// What a handler answered.
@@ -52,7 +55,13 @@ impl Handler {
         match function {
             Function::DynamodbStream => {
                 let sinks = Sinks::new(&mapping, dynamodb_stream::pipelines(&mapping), credentials);
-                Ok(Handler::DynamodbStream(dynamodb_stream::Handler::new(Arc::new(mapping), sinks)?))
+                let handler = dynamodb_stream::Handler::new(Arc::new(mapping), sinks)?;
+                Ok(Handler::DynamodbStream(Box::new(handler)))
+            }
+            Function::Webhook => {
+                let sinks = Sinks::new(&mapping, webhook::pipelines(&mapping), credentials);
+                let handler = webhook::Handler::new(Arc::new(mapping), sinks, vault)?;
+                Ok(Handler::Webhook(Box::new(handler)))
             }
         }
     }
@@ -62,7 +71,10 @@ impl Handler {
     /// # Errors
     /// What the function would answer an error for.
     pub(crate) async fn handle(&mut self, event: Bytes) -> Result<Answer, Error> {
-        let Handler::DynamodbStream(handler) = self;
+        let handler = match self {
+            Handler::DynamodbStream(handler) => handler,
+            Handler::Webhook(handler) => return deliver(handler, &event).await,
+        };
         if let Some(request) = Request::in_payload(&event)? {
             let done = Box::pin(handler.backfill(&request, &Unlimited, |_| {})).await?;
             let Progress { items: records, applied, stale, dead, done: whole, .. } = done;
@@ -90,21 +102,35 @@ impl Handler {
         budget: &impl Budget,
         report: impl FnMut(&Progress),
     ) -> Result<Progress, Error> {
-        let Handler::DynamodbStream(handler) = self;
+        let Handler::DynamodbStream(handler) = self else {
+            return Err(Error::config("a webhook has nothing to read from beginning to end"));
+        };
         Box::pin(handler.backfill(request, budget, report)).await
     }
 
     /// The mapping.
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
-        let Handler::DynamodbStream(handler) = self;
-        handler.mapping()
+        match self {
+            Handler::DynamodbStream(handler) => handler.mapping(),
+            Handler::Webhook(handler) => handler.mapping(),
+        }
     }
 
     /// Waits for what is still being written.
     pub(crate) async fn settle(&mut self) {
-        let Handler::DynamodbStream(handler) = self;
-        handler.sinks().settle().await;
+        match self {
+            Handler::DynamodbStream(handler) => handler.sinks().settle().await,
+            Handler::Webhook(handler) => handler.sinks().settle().await,
+        }
     }
+}
+
+/// A request, or messages of the queue.
+async fn deliver(handler: &mut webhook::Handler<Database<Vault>, Vault>, event: &[u8]) -> Result<Answer, Error> {
+    let text = std::str::from_utf8(event).map_err(|_| Error::data("the event is not UTF-8"))?;
+    let done: Done = Box::pin(handler.handle(text, &Unlimited)).await?;
+    let &webhook::Summary { records, applied, stale, dead, .. } = done.summary();
+    Ok(Answer { response: done.to_response(), failed: done.failed(), records, applied, stale, dead })
 }
 
 fn json_of(answer: &impl serde::Serialize) -> Result<Value, Error> {

@@ -5,6 +5,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod generate;
+mod hook;
 mod invoke;
 mod migrate;
 mod redrive;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
             Command::Backfill(backfill) => Box::pin(backfill::run(args, backfill, output)).await,
             Command::Generate(generate) => Box::pin(generate::run(generate, output)).await,
             Command::Invoke(invoke) => Box::pin(invoke::run(args, invoke, output)).await,
+            Command::Hook(hook) => Box::pin(hook::run(args, hook, output)).await,
             Command::ReplayStream(replay) => Box::pin(replay_stream::run(args, replay, output)).await,
             Command::Redrive(redrive) => Box::pin(redrive::run(args, redrive, output)).await,
             Command::Status => Box::pin(status::run(args, output)).await,
