@@ -217,7 +217,7 @@ pub enum SourceKind {
     /// Records of an Airtable table.
     Airtable(AirtableSource),
     /// What a sender posts to a hook.
-    Webhook(WebhookSource),
+    Webhook(Box<WebhookSource>),
 }
 
 impl SourceKind {

@@ -162,9 +162,8 @@ async fn what_is_not_committed_leaves_no_receipt_and_a_lost_answer_leaves_a_dupl
     assert!(database.rows(RECEIPTS).await.is_empty() && rows(&database, "t").await.is_empty());
     database.execute("alter table tributary.elsewhere rename to checkpoint").await;
 
-    // Connected anew before the rule holds: what is prepared then has a column `committed_at`.
-    sink.warm_up().await.unwrap();
-    proxy.cut_before_answer_to("commit");
+    // The command with its end: `read committed` goes ahead of it in a flush of its own.
+    proxy.cut_before_answer_to("commit\0");
     let outcome = sink.apply(&batch, &Unlimited).await.unwrap();
     assert_eq!(figures(&outcome), (0, 0, 0, 1), "the first attempt committed, the second found its receipt");
     assert_eq!(rows(&database, "t").await, ["1 | a | 1 | f"]);

@@ -30,7 +30,11 @@ pub(super) fn lower(
     if is_webhook(node) {
         let fields = Fields::open(node, "a webhook source", at, webhook::KEYS, report)?;
         let (source, _) = webhook::lower(part, &fields, shared.hooks, report)?;
-        return Some(Source { datastore: String::new(), kind: SourceKind::Webhook(source), every: Duration::ZERO });
+        return Some(Source {
+            datastore: String::new(),
+            kind: SourceKind::Webhook(Box::new(source)),
+            every: Duration::ZERO,
+        });
     }
     if let Some(kind) = node.entry("type") {
         let message = "a source has a `type` only where it has no datastore, and that is `webhook`";

@@ -10,7 +10,7 @@ fn source(mapping: &Mapping, name: &str) -> WebhookSource {
     let pipeline = mapping.pipeline(name).unwrap();
     assert_eq!(pipeline.source.datastore, "", "{name}");
     let SourceKind::Webhook(source) = &pipeline.source.kind else { panic!("{name}") };
-    source.clone()
+    (**source).clone()
 }
 
 fn env(name: &str) -> SecretRef {
