@@ -77,7 +77,7 @@ impl Letter {
 
 fn verification<'m>(mapping: &'m Mapping, name: &str) -> Result<&'m Verification> {
     let of_pipelines = mapping.pipelines.iter().filter_map(|pipeline| match &pipeline.source.kind {
-        SourceKind::Webhook(source) => Some(source),
+        SourceKind::Webhook(source) => Some(&**source),
         _ => None,
     });
     let all: Vec<&WebhookSource> = of_pipelines.chain(mapping.triggers.iter().map(|trigger| &trigger.source)).collect();

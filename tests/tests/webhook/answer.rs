@@ -130,7 +130,7 @@ async fn bodies_at_the_limit_are_taken_and_larger_ones_are_lambda_s() {
     assert_eq!(summary["applied"], 4000, "{summary}");
     let memory = served.functions[0].peak_memory().unwrap_or_default();
     assert!(memory < 200_000_000, "{memory}");
-    let larger = post("orders", of(EVENT_LIMIT));
+    let larger = post("orders", of(EVENT_LIMIT + 200_000));
     assert_eq!(served.post(&larger).await.0, 413);
 }
 

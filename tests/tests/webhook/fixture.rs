@@ -119,7 +119,7 @@ impl Post {
 
 pub(crate) fn verification<'m>(mapping: &'m Mapping, hook: &str) -> &'m Verification {
     let of_pipelines = mapping.pipelines.iter().filter_map(|pipeline| match &pipeline.source.kind {
-        SourceKind::Webhook(source) => Some(source),
+        SourceKind::Webhook(source) => Some(&**source),
         _ => None,
     });
     let mut all = of_pipelines.chain(mapping.triggers.iter().map(|trigger| &trigger.source));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_s3::types::CreateBucketConfiguration;
 use aws_sdk_sqs::types::Message;
 use serde_json::{Value, json};
 use tributary_core::pipeline::DynamodbStore;
@@ -34,7 +35,9 @@ impl Queue {
         let s3 = aws_sdk_s3::Client::from_conf(s3);
         let name = format!("hooks-{:08x}", fastrand::u32(..));
         let url = client.create_queue().queue_name(&name).send().await.unwrap().queue_url.unwrap();
-        s3.create_bucket().bucket(&name).send().await.unwrap();
+        // Where a region is not the first one, a bucket must be told.
+        let place = CreateBucketConfiguration::builder().location_constraint(Aws::REGION.into()).build();
+        s3.create_bucket().bucket(&name).create_bucket_configuration(place).send().await.unwrap();
         Queue { client, url, bucket: name, s3, aws }
     }
 

@@ -163,10 +163,10 @@ fn cases() -> Vec<Case> {
             &["1 | Ulm | f", "2 | Bad | t"],
         ),
         case(
-            post("hmac", r#"{"id": 1, "celsius": -0.50, "at": "2026-01-01T00:00:00Z"}"#),
+            post("hmac", r#"{"id": 1, "celsius": -0.55, "at": "2026-01-01T00:00:00Z"}"#),
             1,
             "select id, celsius from readings",
-            &["1 | -0.50"],
+            &["1 | -0.55"],
         ),
         case(post("open", r#"{"id": 1, "v": 1}"#), 1, "select id, v from open_door", &["1 | 1"]),
     ]
