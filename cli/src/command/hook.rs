@@ -29,7 +29,7 @@ pub(crate) async fn run(args: &Args, hook: &Hook, output: &mut Output) -> Result
         None => Box::pin(here(args, mapping, &test.name, &letter)).await?,
     };
     output.document(|| json!({ "status": answer.status, "body": answer.body }))?;
-    output.line(&format!("{} {}", answer.status, answer.body).trim_end().to_owned())?;
+    output.line(format!("{} {}", answer.status, answer.body).trim_end())?;
     Ok(if (200..300).contains(&answer.status) { End::Fine } else { End::Failed })
 }
 

@@ -193,7 +193,7 @@ async fn what_fails_comes_again_and_nothing_else() {
         ids.sort();
         ids
     };
-    let mut expect = vec!["foreign".to_owned(), "unknown".to_owned(), id_of("orders")];
+    let mut expect = ["foreign".to_owned(), "unknown".to_owned(), id_of("orders")];
     expect.sort();
     // The tables are checked when the connection is made, which is why all of it fails at first.
     let answer = work(&served, &event).await;

@@ -139,10 +139,7 @@ mod tests {
                 "body": r#"{"error":"try again later"}"#, "isBase64Encoded": false
             }),
         );
-        check(
-            Answer::nothing(),
-            json!({ "statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": false }),
-        );
+        check(Answer::nothing(), json!({ "statusCode": 204, "headers": {}, "body": "", "isBase64Encoded": false }));
         assert_eq!(Answer::wrong_method().to_response()["headers"]["allow"], "POST");
         let summary = Summary { applied: 2, ..Summary::default() };
         assert_eq!(

@@ -68,7 +68,7 @@ impl<'m> Batches<'m> {
                 return Err(Error::new(Kind::Bug, format!("the pipeline `{}` was sent a hint", pipeline.name)));
             };
             records = records.max(events.len() + skipped);
-            taken.extend(events.iter().map(|event| position(event).clone()));
+            taken.extend(events.iter().map(|event| Box::<str>::from(position(event))));
             self.part(pipeline).add(events, &dedupe);
         }
         self.records += records as u64;
@@ -107,7 +107,7 @@ impl<'m> Batches<'m> {
     }
 }
 
-fn position(decoded: &Decoded) -> &Box<str> {
+fn position(decoded: &Decoded) -> &str {
     let (Ok(Event { origin, .. }) | Err(Undecodable { origin, .. })) = decoded;
     &origin.position
 }
@@ -116,7 +116,7 @@ impl Part<'_> {
     fn add(&mut self, events: Vec<Decoded>, dedupe: &Dedupe) {
         let first = self.end();
         for decoded in events {
-            let sender = matches!(dedupe, Dedupe::Events).then(|| position(&decoded).clone());
+            let sender = matches!(dedupe, Dedupe::Events).then(|| Box::from(position(&decoded)));
             let from = self.end();
             self.event(decoded);
             self.batch.receipts.extend(sender.map(|sender| Receipt { sender, events: from..self.end() }));

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use tributary_core::Result;
 use tributary_core::pipeline::SecretRef;
 use tributary_core::webhook::Verification;
-use tributary_core::Result;
 use tributary_sources::webhook::Headers;
 use tributary_sources::webhook::verify::{Kind, Refusal, Request, Subject, Verified, Verifier};
 
@@ -90,8 +90,7 @@ impl Gate {
     /// Whether there is anything to fetch, and it is time.
     fn may_fetch(&self) -> bool {
         let remote = |reference: &SecretRef| !matches!(reference, SecretRef::Env(_));
-        self.verification.secrets.iter().any(remote)
-            && self.fetched.is_none_or(|fetched| fetched.elapsed() >= PAUSE)
+        self.verification.secrets.iter().any(remote) && self.fetched.is_none_or(|fetched| fetched.elapsed() >= PAUSE)
     }
 
     /// Looks the secrets up. While their keeper doesn't answer, those that are known stay good.

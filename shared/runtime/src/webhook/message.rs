@@ -9,8 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tributary_core::webhook::envelope::Place;
 use tributary_core::webhook::Envelope;
+use tributary_core::webhook::envelope::Place;
 use tributary_core::{Error, Result};
 use tributary_sources::webhook::Headers;
 
@@ -99,10 +99,7 @@ impl Message {
     }
 
     /// Those of a request's headers that these envelopes read.
-    fn headers<'e>(
-        headers: &Headers,
-        envelopes: impl Iterator<Item = &'e Envelope>,
-    ) -> BTreeMap<String, String> {
+    fn headers<'e>(headers: &Headers, envelopes: impl Iterator<Item = &'e Envelope>) -> BTreeMap<String, String> {
         let own = envelopes.filter_map(|envelope| match &envelope.id {
             Some(Place::Header(name)) => Some(name.to_ascii_lowercase()),
             _ => None,

@@ -104,9 +104,7 @@ impl Queue {
             let config = aws::config().await;
             // An endpoint of one's own is an emulator, which has no host name for each bucket.
             let by_path = config.endpoint_url().is_some();
-            aws_sdk_s3::Client::from_conf(
-                aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build(),
-            )
+            aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(by_path).build())
         };
         self.s3.get_or_init(client).await
     }
@@ -126,7 +124,10 @@ where
         "AccessDenied" | "AccessDeniedException" => {
             (Kind::Config, format!("{what} may not be used"), format!("allow the function's role {action} on it"))
         }
-        "AWS.SimpleQueueService.NonExistentQueue" | "QueueDoesNotExist" | "NoSuchBucket" | "NoSuchKey"
+        "AWS.SimpleQueueService.NonExistentQueue"
+        | "QueueDoesNotExist"
+        | "NoSuchBucket"
+        | "NoSuchKey"
         | "ResourceNotFoundException" => {
             (Kind::Config, format!("{what} is not there"), "check its name, and that it is in this region".to_owned())
         }

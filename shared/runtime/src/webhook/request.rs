@@ -135,8 +135,7 @@ mod tests {
     #[test]
     fn a_body_is_the_bytes_that_were_sent() {
         let check = |fields: &str, expect: Option<&[u8]>| {
-            let payload =
-                format!(r#"{{"rawPath": "/", "requestContext": {{"http": {{"method": "POST"}}}}{fields}}}"#);
+            let payload = format!(r#"{{"rawPath": "/", "requestContext": {{"http": {{"method": "POST"}}}}{fields}}}"#);
             assert_eq!(request(&payload).body.as_deref(), expect, "{fields}");
         };
         check("", Some(b""));
@@ -148,9 +147,13 @@ mod tests {
 
     #[test]
     fn what_is_neither_request_nor_message_is_said_without_its_content() {
-        for payload in
-            ["", "[]", "{}", r#"{"httpMethod": "POST", "path": "/hooks/a"}"#, r#"{"headers": {"authorization": ["hunter2"]}}"#]
-        {
+        for payload in [
+            "",
+            "[]",
+            "{}",
+            r#"{"httpMethod": "POST", "path": "/hooks/a"}"#,
+            r#"{"headers": {"authorization": ["hunter2"]}}"#,
+        ] {
             let error = Event::of_payload(payload).unwrap_err();
             assert!(error.to_string().contains("neither"), "{payload}: {error}");
             assert!(!error.chain().contains("hunter2"), "{error:?}");

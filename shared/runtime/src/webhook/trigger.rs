@@ -135,7 +135,10 @@ mod tests {
         };
         check("", Some(&[]));
         check("airtable=poll", Some(&[("airtable", "poll")]));
-        check(" airtable = poll , sequin=arn:aws:lambda:x, ", Some(&[("airtable", "poll"), ("sequin", "arn:aws:lambda:x")]));
+        check(
+            " airtable = poll , sequin=arn:aws:lambda:x, ",
+            Some(&[("airtable", "poll"), ("sequin", "arn:aws:lambda:x")]),
+        );
         check("poll", None);
         check("airtable=", None);
         check("=poll", None);
