@@ -121,13 +121,16 @@ async fn killed_at_any_moment_again_and_again() {
             continue;
         }
         let moment = usual.mul_f64(dice.f64());
+        let asked = stage.sequin.world().requests.get("receive").copied();
         let kill = async {
+            while stage.sequin.world().requests.get("receive").copied() == asked {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             tokio::time::sleep(moment).await;
             environment.function.kill();
             environment.api.abandon();
         };
-        // One that dies before it has taken the event answers nothing at all.
-        let (ended, ()) = tokio::join!(environment.api.invoke("{}", Duration::from_secs(3)), kill);
+        let (ended, ()) = tokio::join!(environment.api.invoke("{}", PATIENCE), kill);
         kills += u32::from(ended.response().is_none());
         environment.kill();
         free_lease(&stage.database).await;

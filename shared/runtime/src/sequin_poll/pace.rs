@@ -64,8 +64,7 @@ impl Pace {
 
     /// An answer came.
     pub(super) fn received(&self, messages: usize, bytes: usize) {
-        if messages > 0 {
-            let size = bytes / messages;
+        if let Some(size) = bytes.checked_div(messages) {
             let known = self.size.get();
             self.size.set(if known == 0 { size.max(1) } else { (known * 3 + size).div_ceil(4) });
             // Large messages may be over.

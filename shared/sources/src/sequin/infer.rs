@@ -60,7 +60,7 @@ pub fn of_events<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<Inferre
             let known = seen.entry(name).or_default();
             *known = match (known.take(), of_value(value)) {
                 (None, base) | (base, None) => base,
-                (Some(a), Some(b)) => Some(wider(a, b)),
+                (Some(a), Some(b)) => Some(wider(&a, &b)),
             };
         }
     }
@@ -110,13 +110,13 @@ fn of_text(text: &str) -> Base {
 }
 
 /// A type that holds the values of both.
-fn wider(a: Base, b: Base) -> Base {
+fn wider(a: &Base, b: &Base) -> Base {
     let is_text = |base: &Base| {
         matches!(base, Base::Text | Base::Date | Base::Uuid | Base::Timestamptz | Base::Timestamp | Base::Bytea)
     };
     if a == b {
-        a
-    } else if is_text(&a) && is_text(&b) {
+        a.clone()
+    } else if is_text(a) && is_text(b) {
         Base::Text
     } else {
         Base::Jsonb
