@@ -12,3 +12,18 @@ output "dynamodb_stream_role_arn" {
   description = "The role of that function; for a key policy or a bucket policy that names it."
   value       = one(aws_iam_role.dynamodb_stream[*].arn)
 }
+
+output "poll_function_names" {
+  description = "The functions that poll; invoke one for a tick out of turn."
+  value       = { for name, function in aws_lambda_function.poll : name => function.function_name }
+}
+
+output "poll_role_arns" {
+  description = "Their roles; for a key policy that names them."
+  value       = { for name, role in aws_iam_role.poll : name => role.arn }
+}
+
+output "poll_failures_url" {
+  description = "The queue of ticks that failed or could not be delivered."
+  value       = one(aws_sqs_queue.poll_failures[*].url)
+}
