@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Map, Value as Json, json};
+use tributary_core::Result;
 use tributary_core::pipeline::{Mapping, SecretRef};
 use tributary_core::sink::{Budget, Unlimited};
-use tributary_core::{Error, Result};
 use tributary_postgres::connect::{Policy, Target};
 use tributary_runtime::airtable_poll::{AirtablePoll, Window};
 use tributary_runtime::secrets::{Secret, Secrets};
@@ -227,7 +227,7 @@ impl World {
             let row = json!({
                 "name": cell(NAME),
                 "rent": cell(RENT),
-                "free": cell(FREE).unwrap_or_else(|| json!(false)),
+                "free": cell(FREE).unwrap_or(Json::Bool(false)),
                 "tags": list(TAGS),
                 "photos": list(PHOTOS),
                 "total": if failed { Json::Null } else { total },
@@ -320,11 +320,6 @@ pub(crate) fn any_homes(dice: &mut Rng, count: usize) -> Vec<Json> {
 #[track_caller]
 pub(crate) fn notes(progress: &Progress, words: &str) {
     assert!(progress.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", progress.notes);
-}
-
-#[allow(dead_code, reason = "for tests that want an error's whole text")]
-pub(crate) fn text(error: &Error) -> String {
-    format!("{error:#} / {}", error.hint().unwrap_or_default())
 }
 
 /// A budget of so much time.

@@ -82,7 +82,7 @@ const CASES: [Case; 9] = [
             world.airtable.fail(
                 "listRecords",
                 [Fault::Answer(422, r#"{"error":{"type":"INVALID_REQUEST_UNKNOWN","message":"hunter2"}}"#)],
-            )
+            );
         },
         mends: |world| world.airtable.recover(),
         error: "Airtable refuses to list the records of tblHOMES000000001 in appTEST0000000001: status 422, INVALID_REQUEST_UNKNOWN",
