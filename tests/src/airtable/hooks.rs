@@ -25,7 +25,7 @@ pub(super) struct Hook {
     payloads: Vec<(i64, Json)>,
     next: u64,
     expires: i64,
-    enabled: bool,
+    pub(super) enabled: bool,
 }
 
 /// What somebody did at once, with cells as they are listed.

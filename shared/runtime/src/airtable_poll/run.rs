@@ -89,13 +89,15 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
         self.retry_letters().await?;
         let mut feed = self.listen().await?;
         let swept: Option<Swept> = parse(self.turn.checkpoint(self.pipeline, Swept::PARTITION).await?.as_deref());
+        // Once a sweep, and not once a tick: that a hook is alive costs a request to know.
+        let look = self.warm.sweep.is_none() && self.is_due(&feed, swept.as_ref()).is_some();
         let half = self.budget.remaining().map(|left| left / 2).filter(|half| *half > TIME_FOR_A_PAGE * 2);
         if let (Some(half), Some(_)) = (half, self.is_due(&feed, swept.as_ref())) {
             // However much the feed tells, a sweep must get on.
             self.time = self.time.at_most(half);
         }
         let reach = match &self.source.feed {
-            AirtableFeed::Webhook { id } => Box::pin(self.follow(&mut feed, id.as_deref())).await?,
+            AirtableFeed::Webhook { id } => Box::pin(self.follow(&mut feed, id.as_deref(), look)).await?,
             AirtableFeed::LastModified { .. } => Box::pin(self.read_modified(&mut feed)).await?,
             AirtableFeed::Sweep => Reach::Done,
         };
