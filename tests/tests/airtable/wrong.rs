@@ -177,6 +177,14 @@ async fn a_table_or_field_that_is_not_there_is_answered_with_those_that_are() {
     )
     .await;
     check(
+        "base: appTEST0000000001",
+        "base: appNONE0000000001",
+        "Airtable doesn't let the token read the tables of the base appNONE0000000001, or it isn't there \
+         (INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND)",
+        "check the ids in the mapping",
+    )
+    .await;
+    check(
         "from: Photos",
         "from: Fotos",
         "the Airtable table `Homes` has no field `Fotos`",

@@ -164,6 +164,11 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
         {
             return Ok(Arc::clone(lens));
         }
+        let auto = self.pipeline.tables.iter().zip(&self.pipeline.routes).find(|(_, route)| route.auto);
+        if let Some((table, _)) = auto {
+            let message = format!("the table `{}` has `columns: auto`, which this function cannot follow", table.name);
+            return Err(Error::config(message).with_hint("name its columns").into());
+        }
         let tables = self.client.tables(&self.source.base, self.budget).await?;
         let table = schema::table(&tables, &self.source.base, &self.source.table)?;
         let decoder = Decoder::new(table, &wanted(self.pipeline))?;
