@@ -259,8 +259,10 @@ impl Airtable {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
-            self.gate.enter(base, budget).await?;
-            let failed = match self.http.send(&request, budget).await {
+            let sent = self.gate.enter(base, budget).await?;
+            let answer = self.http.send(&request, budget).await;
+            self.gate.answered(base, sent);
+            let failed = match answer {
                 Ok(answer) if answer.status.is_success() => return Ok(answer.body),
                 Ok(answer) => {
                     let refusal = refused(&answer, &action);
