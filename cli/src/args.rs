@@ -196,6 +196,10 @@ pub(crate) struct OnFailure {
 pub(crate) enum Function {
     /// Change events of DynamoDB streams.
     DynamodbStream,
+    /// Ticks that drain Sequin.
+    SequinPoll,
+    /// Ticks that poll Airtable.
+    AirtablePoll,
 }
 
 #[derive(Clone, Debug, Arguments)]

@@ -8,11 +8,14 @@ use tributary_core::batch::Outcome;
 use tributary_core::pipeline::{Mapping, PostgresStore};
 use tributary_core::sink::{Budget, Unlimited};
 use tributary_core::{Error, Kind};
+use tributary_runtime::airtable_poll::AirtablePoll;
 use tributary_runtime::backfill::{Progress, Request};
 use tributary_runtime::database::Database;
 use tributary_runtime::dynamodb_stream;
 use tributary_runtime::secrets::Secret;
+use tributary_runtime::sequin_poll::SequinPoll;
 use tributary_runtime::sinks::Sinks;
+use tributary_runtime::tick::{self, Poller, Ticker};
 use tributary_runtime::vault::Vault;
 
 use crate::args::Function;
@@ -21,6 +24,10 @@ use crate::args::Function;
 pub(crate) enum Handler {
     /// Of `functions/dynamodb-stream`.
     DynamodbStream(dynamodb_stream::Handler<Database<Vault>>),
+    /// Of `functions/sequin-poll`.
+    SequinPoll(Ticker<SequinPoll<Vault>, Database<Vault>>),
+    /// Of `functions/airtable-poll`.
+    AirtablePoll(Ticker<AirtablePoll<Vault>, Database<Vault>>),
 }
 
 /// What a handler answered.
@@ -54,6 +61,14 @@ impl Handler {
                 let sinks = Sinks::new(&mapping, dynamodb_stream::pipelines(&mapping), credentials);
                 Ok(Handler::DynamodbStream(dynamodb_stream::Handler::new(Arc::new(mapping), sinks)?))
             }
+            Function::SequinPoll => {
+                let poller = SequinPoll::new(Arc::clone(&vault));
+                ticker(mapping, poller, credentials).map(Handler::SequinPoll)
+            }
+            Function::AirtablePoll => {
+                let poller = AirtablePoll::new(Arc::clone(&vault));
+                ticker(mapping, poller, credentials).map(Handler::AirtablePoll)
+            }
         }
     }
 
@@ -62,7 +77,11 @@ impl Handler {
     /// # Errors
     /// What the function would answer an error for.
     pub(crate) async fn handle(&mut self, event: Bytes) -> Result<Answer, Error> {
-        let Handler::DynamodbStream(handler) = self;
+        let handler = match self {
+            Handler::DynamodbStream(handler) => handler,
+            Handler::SequinPoll(ticker) => return tick(ticker, &event).await,
+            Handler::AirtablePoll(ticker) => return tick(ticker, &event).await,
+        };
         if let Some(request) = Request::in_payload(&event)? {
             let done = Box::pin(handler.backfill(&request, &Unlimited, |_| {})).await?;
             let Progress { items: records, applied, stale, dead, done: whole, .. } = done;
@@ -90,21 +109,61 @@ impl Handler {
         budget: &impl Budget,
         report: impl FnMut(&Progress),
     ) -> Result<Progress, Error> {
-        let Handler::DynamodbStream(handler) = self;
-        Box::pin(handler.backfill(request, budget, report)).await
+        match self {
+            Handler::DynamodbStream(handler) => Box::pin(handler.backfill(request, budget, report)).await,
+            Handler::SequinPoll(_) | Handler::AirtablePoll(_) => {
+                Err(Error::new(Kind::Bug, "a function that polls reads its sources whole by itself"))
+            }
+        }
     }
 
     /// The mapping.
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
-        let Handler::DynamodbStream(handler) = self;
-        handler.mapping()
+        match self {
+            Handler::DynamodbStream(handler) => handler.mapping(),
+            Handler::SequinPoll(ticker) => ticker.mapping(),
+            Handler::AirtablePoll(ticker) => ticker.mapping(),
+        }
     }
 
     /// Waits for what is still being written.
     pub(crate) async fn settle(&mut self) {
-        let Handler::DynamodbStream(handler) = self;
-        handler.sinks().settle().await;
+        match self {
+            Handler::DynamodbStream(handler) => handler.sinks().settle().await,
+            Handler::SequinPoll(ticker) => ticker.sinks().settle().await,
+            Handler::AirtablePoll(ticker) => ticker.sinks().settle().await,
+        }
     }
+}
+
+/// The handler of a function that polls.
+fn ticker<P: Poller<Database<Vault>>>(
+    mapping: Mapping,
+    poller: P,
+    credentials: impl FnMut(&str, &PostgresStore) -> Database<Vault>,
+) -> Result<Ticker<P, Database<Vault>>, Error> {
+    let jobs = poller.jobs(&mapping);
+    let sinks = Sinks::new(&mapping, jobs.iter().flat_map(|job| job.pipelines.iter().copied()), credentials);
+    drop(jobs);
+    Ticker::new(Arc::new(mapping), sinks, poller)
+}
+
+/// A tick. A pipeline that fails is in the answer, with what to do about it; Lambda would get an error.
+async fn tick<P: Poller<Database<Vault>>>(
+    ticker: &mut Ticker<P, Database<Vault>>,
+    event: &Bytes,
+) -> Result<Answer, Error> {
+    let request = tick::Request::of_payload(event)?;
+    let report = Box::pin(ticker.tick(&request, &Unlimited)).await?;
+    let sum = |figure: fn(&tick::Progress) -> u64| report.pipelines().iter().map(figure).sum();
+    Ok(Answer {
+        response: json_of(&report)?,
+        failed: report.has_more() || report.pipelines().iter().any(|progress| progress.state == "failed"),
+        records: sum(|progress| progress.records),
+        applied: sum(|progress| progress.applied),
+        stale: sum(|progress| progress.stale),
+        dead: sum(|progress| progress.dead),
+    })
 }
 
 fn json_of(answer: &impl serde::Serialize) -> Result<Value, Error> {

@@ -123,8 +123,9 @@ fn owners<'m>(
         }
         SourceKind::Airtable(_) => {
             let tick = format!("{{\"tick\": {{\"pipelines\": [\"{}\"], \"force\": true}}}}", pipeline.name);
-            Err(Error::config(format!("the records of `{}` are read anew, not replayed", pipeline.name))
-                .with_hint(format!("mend what is wrong and send {tick} to airtable-poll: letters that it settles go away")))
+            Err(Error::config(format!("the records of `{}` are read anew, not replayed", pipeline.name)).with_hint(
+                format!("mend what is wrong and send {tick} to airtable-poll: letters that it settles go away"),
+            ))
         }
         #[allow(unreachable_patterns, reason = "where every source is built in")]
         _ => {

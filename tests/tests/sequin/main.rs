@@ -10,5 +10,6 @@ mod fixture;
 mod history;
 mod legacy;
 mod memory;
+mod program;
 mod replay;
 mod wrong;
