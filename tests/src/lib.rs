@@ -19,7 +19,6 @@
 //! # }
 //! ```
 
-pub mod airtable;
 mod aws;
 mod bundle;
 mod database;
@@ -28,7 +27,6 @@ mod function;
 mod proxy;
 mod python;
 mod runtime_api;
-pub mod sequin;
 mod tools;
 mod watch;
 
@@ -38,4 +36,5 @@ pub use database::Database;
 pub use function::{Function, built};
 pub use proxy::Proxy;
 pub use runtime_api::{Invocation, RuntimeApi};
+pub use tributary_stand_in::{airtable, sequin};
 pub use watch::Watch;
