@@ -22,8 +22,9 @@ use crate::error::{Error, Result};
 use crate::path::{Path, Step};
 use crate::pipeline::{Binding, From, OnError, Pipeline, Route, Scope};
 use crate::table::{Column, Role, Table};
+use crate::value::Value;
 
-pub use name::column_name;
+pub use name::{column_name, free};
 
 /// The checkpoint of a pipeline that holds its [`Names`].
 pub const PARTITION: &str = "columns";
@@ -36,8 +37,8 @@ pub struct Field {
     pub id: String,
     /// What people call it.
     pub name: String,
-    /// The type of a column that holds any value of it.
-    pub ty: ColumnType,
+    /// The type of a column that holds any value of it; `None` where nothing tells, as of a null. Then it gets no column yet.
+    pub ty: Option<ColumnType>,
 }
 
 /// Which fields a source has said to have.
@@ -104,6 +105,18 @@ impl Names {
     /// The text that [`Names::parse`] reads.
     pub fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Puts the fields of an item by their ids too, where it has them by the names that they were last seen with: what was
+    /// kept of an item may know no ids.
+    pub fn add_ids(&self, item: &mut Value) {
+        let Value::Map(item) = item else { return };
+        for (id, given) in self.tables.values().flat_map(|of_table| &of_table.fields) {
+            if let (false, Some(value)) = (item.contains_key(id.as_str()), item.get(given.name.as_str())) {
+                let value = value.clone();
+                item.insert(id.as_str().into(), value);
+            }
+        }
     }
 
     /// Whether a table has been given columns before.
@@ -363,7 +376,8 @@ impl Assignment<'_> {
             let from = std::mem::replace(&mut given.name, field.name.clone());
             news.push(News::Renamed { column: column.clone(), from, to: field.name.clone() });
         }
-        let wants = Some(field.ty.to_string()).filter(|wants| *wants != given.r#type);
+        let Some(ty) = &field.ty else { return };
+        let wants = Some(ty.to_string()).filter(|wants| *wants != given.r#type);
         if given.wants != wants {
             given.wants.clone_from(&wants);
             if let Some(wants) = wants {
@@ -393,7 +407,8 @@ impl Assignment<'_> {
 
     /// Gives new fields their columns; gives the ids of these fields, in the order of the source.
     fn add(&self, fields: &[&Field], adopts: bool, given: &mut IndexMap<String, Given>) -> Vec<String> {
-        let new: Vec<&Field> = fields.iter().copied().filter(|field| !given.contains_key(&field.id)).collect();
+        let is_new = |field: &&Field| field.ty.is_some() && !given.contains_key(&field.id);
+        let new: Vec<&Field> = fields.iter().copied().filter(is_new).collect();
         let mut taken = own_names(self.table);
         taken.extend(given.values().map(|given| given.column.clone()));
         if !adopts {
@@ -411,8 +426,8 @@ impl Assignment<'_> {
         }
         let mut added = Vec::new();
         for field in new {
-            let Some(column) = columns.remove(field.id.as_str()) else { continue };
-            let wanted = field.ty.to_string();
+            let (Some(column), Some(ty)) = (columns.remove(field.id.as_str()), &field.ty) else { continue };
+            let wanted = ty.to_string();
             let there = self.existing.get(&column).cloned().flatten().map(|ty| ty.to_string());
             let ty = there.unwrap_or_else(|| wanted.clone());
             let wants = Some(wanted).filter(|wanted| *wanted != ty);

@@ -40,8 +40,8 @@ pub fn column_name(field: &str) -> String {
     if name.is_empty() { NAMELESS.to_owned() } else { cut(&name, LONGEST).to_owned() }
 }
 
-/// The first of `name`, `name_2`, `name_3`, … that is free.
-pub(super) fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+/// The first of `name`, `name_2`, `name_3`, … that is not taken, and that Postgres lets a column have.
+pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let is_taken = |name: &str| OF_POSTGRES.contains(&name) || is_taken(name);
     if !is_taken(name) {
         return name.to_owned();

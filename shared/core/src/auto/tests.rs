@@ -18,7 +18,7 @@ fn pipeline(table: &str) -> Pipeline {
 }
 
 fn field(id: &str, name: &str, ty: &str) -> Field {
-    Field { id: id.into(), name: name.into(), ty: ColumnType::parse(ty).unwrap() }
+    Field { id: id.into(), name: name.into(), ty: ColumnType::parse(ty).ok() }
 }
 
 fn columns(pipeline: &Pipeline) -> Vec<String> {
@@ -198,7 +198,21 @@ fn what_a_message_lacks_is_still_there() {
     let (columns, news) = homes.see(Known::Some(&[field("b", "b", "numeric")]));
     assert_eq!(columns, ["a text a", "b numeric b"]);
     assert_eq!(news, ["the new field `b` has the column homes.b, numeric"]);
+    // A null says nothing of its type.
+    let null = Field { ty: None, ..field("c", "c", "text") };
+    assert_eq!(homes.see(Known::Some(&[null])), (columns.clone(), vec![]));
+    let nulls = [Field { ty: None, ..field("a", "a", "text") }];
+    assert_eq!(homes.see(Known::All(&nulls)).0, ["a text a"]);
     assert!(Names::parse("{\"tables\":7}").is_err());
+}
+
+#[test]
+fn an_item_without_ids_gets_them() {
+    let mut homes = Followed::new("homes: { columns: auto }");
+    homes.see(Known::All(&[field("fldA", "Rent", "numeric"), field("fldB", "Name", "text")]));
+    let mut item = Value::from([("Rent", Value::from(7)), ("fldB", "b".into()), ("Name", "n".into())]);
+    homes.names.add_ids(&mut item);
+    assert_eq!((item.get("fldA"), item.get("fldB")), (Some(&Value::from(7)), Some(&Value::from("b"))));
 }
 
 /// What people do to a table: the field's number, and its name from then on; none when they remove it.
@@ -224,7 +238,7 @@ proptest! {
             let mut now: Vec<Field> = fields.iter().map(|(number, name)| Field {
                 id: format!("fld{number}"),
                 name: NAMES[usize::from(*name)].to_owned(),
-                ty: ColumnType::scalar(Base::Text),
+                ty: Some(ColumnType::scalar(Base::Text)),
             }).collect();
             if turned {
                 now.reverse();

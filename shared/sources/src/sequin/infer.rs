@@ -3,13 +3,12 @@
 //! Called where a mapping says `columns: auto`, and by `tributary infer`. Types are wide: a number is `numeric` and an object
 //! `jsonb`, so that what comes later fits too.
 
-use indexmap::IndexMap;
 use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::event::{Body, Event};
 use tributary_core::path::Path;
-use tributary_core::value::Value;
 
 use super::collection::{Collection, Field};
+use crate::guess::{self, Guess};
 
 /// A field of the source and the column that holds it.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,75 +51,17 @@ fn of_schema(field: &Field) -> ColumnType {
 
 /// The fields of these events, by the values that stand there; one that was always null is text.
 pub fn of_events<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<Inferred> {
-    let mut seen: IndexMap<&str, Option<Base>> = IndexMap::new();
-    for event in events {
-        let (Body::Image { now, .. } | Body::Part { now, .. }) = &event.body else { continue };
-        let Value::Map(fields) = now else { continue };
-        for (name, value) in fields {
-            let known = seen.entry(name).or_default();
-            *known = match (known.take(), of_value(value)) {
-                (None, base) | (base, None) => base,
-                (Some(a), Some(b)) => Some(wider(&a, &b)),
-            };
-        }
-    }
-    let inferred = |(name, base): (&str, Option<Base>)| Inferred {
-        name: name.to_owned(),
+    let items = events.into_iter().filter_map(|event| match &event.body {
+        Body::Image { now, .. } | Body::Part { now, .. } => Some(now),
+        Body::Gone { .. } => None,
+    });
+    let inferred = |(name, guess): (&Box<str>, &Guess)| Inferred {
+        name: name.to_string(),
         path: Path::field(name),
-        ty: ColumnType::scalar(base.unwrap_or(Base::Text)),
+        ty: guess.ty(),
         links: false,
     };
-    seen.into_iter().map(inferred).collect()
-}
-
-/// `None` for null, which says nothing.
-fn of_value(value: &Value) -> Option<Base> {
-    Some(match value {
-        Value::Null | Value::Failed(_) => return None,
-        Value::Bool(_) => Base::Bool,
-        Value::Number(_) => Base::Numeric(None),
-        Value::Text(text) => of_text(text),
-        Value::Bytes(_) => Base::Bytea,
-        Value::List(_) | Value::Set(_) | Value::Map(_) => Base::Jsonb,
-    })
-}
-
-/// Forms that no other text takes by accident.
-fn of_text(text: &str) -> Base {
-    let digits = |text: &str, form: &str| {
-        text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
-                b'0' => byte.is_ascii_digit(),
-                b'x' => byte.is_ascii_hexdigit(),
-                other => byte == other,
-            })
-    };
-    let time = text.get(..19).is_some_and(|start| digits(&start.replacen(' ', "T", 1), "0000-00-00T00:00:00"));
-    if digits(text, "0000-00-00") && text.parse::<jiff::civil::Date>().is_ok() {
-        Base::Date
-    } else if digits(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") {
-        Base::Uuid
-    } else if time && text.parse::<jiff::Timestamp>().is_ok() {
-        Base::Timestamptz
-    } else if time && text.parse::<jiff::civil::DateTime>().is_ok() {
-        Base::Timestamp
-    } else {
-        Base::Text
-    }
-}
-
-/// A type that holds the values of both.
-fn wider(a: &Base, b: &Base) -> Base {
-    let is_text = |base: &Base| {
-        matches!(base, Base::Text | Base::Date | Base::Uuid | Base::Timestamptz | Base::Timestamp | Base::Bytea)
-    };
-    if a == b {
-        a.clone()
-    } else if is_text(a) && is_text(b) {
-        Base::Text
-    } else {
-        Base::Jsonb
-    }
+    guess::fields(items).iter().map(inferred).collect()
 }
 
 #[cfg(test)]
