@@ -71,6 +71,17 @@ pub(crate) enum Command {
     /// applied before, or is older than the row, changes nothing. A message is deleted when its rows are committed, an
     /// object or a file stays. Exit code 1 if a batch is left over or has lost records.
     Redrive(Redrive),
+    /// Write a mapping from what a source says about itself, or show how it differs from the mapping that there is.
+    ///
+    /// Asks the source for its tables and fields, or looks at a sample, and prints a mapping with what is known beside it
+    /// as comments. Where --mapping names a file that has a pipeline of this source, it prints what is new, gone,
+    /// renamed or of another type in place of that, with exit code 1 if anything is. Writes no file, and changes nothing at
+    /// the source.
+    Infer(Infer),
+    /// Poll the polled pipelines once, here, as their functions would.
+    ///
+    /// Each gets a turn under its lease: those that are due, or those that are named. Exit code 1 if one fails.
+    Poll(Poll),
     /// Show how far each pipeline is, what became of its changes, and who runs it.
     Status,
     /// Look at what could not be applied, try it again, or give it up.
@@ -90,6 +101,113 @@ pub(crate) struct Migrate {
     /// Print the SQL and what stands in the way; change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Drop the tables of this pipeline with all their rows, forget how far it is, and make the tables anew.
+    ///
+    /// Dead letters stay. Asks for the pipeline's name first.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) recreate: Option<String>,
+    /// Don't ask before --recreate.
+    #[arg(long, requires = "recreate")]
+    pub(crate) yes: bool,
+    /// Let --recreate drop columns that the mapping doesn't have, with what is in them.
+    #[arg(long, requires = "recreate")]
+    pub(crate) drop_other_columns: bool,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct Poll {
+    /// The pipelines; all when none is named.
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) pipelines: Vec<String>,
+    /// Run what rests or was stopped too, with a sweep.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Let this pipeline's sweep delete more rows than its guard would.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) allow_mass_delete: Vec<String>,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct Infer {
+    #[command(subcommand)]
+    pub(crate) source: Inferred,
+    /// Print a mapping, also where there is one.
+    #[arg(long, global = true)]
+    pub(crate) draft: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Inferred {
+    /// The tables of an Airtable base, by its schema.
+    Airtable(InferAirtable),
+    /// The collections of the former Sequin, or the tables that the first messages of a Sequin Stream sink are about.
+    ///
+    /// Messages are received and given back at once.
+    Sequin(InferSequin),
+    /// A DynamoDB table, by a sample of its items.
+    Dynamodb(InferDynamodb),
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct InferAirtable {
+    /// The base, `app…`.
+    #[arg(long, value_name = "ID")]
+    pub(crate) base: String,
+    /// Only these tables, by id or name; all of the base otherwise.
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// The environment variable that holds a token with the scope schema.bases:read.
+    #[arg(long, value_name = "NAME", default_value = "AIRTABLE_TOKEN")]
+    pub(crate) token_env: String,
+    /// Another address than https://api.airtable.com.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct InferSequin {
+    /// The server's address.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: String,
+    /// The sink or consumer, by name or id.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) consumer: String,
+    /// Which of the two products answers there.
+    #[arg(long, value_enum, default_value_t = Protocol::Stream)]
+    pub(crate) protocol: Protocol,
+    /// The credential whose collections are listed, with --protocol legacy.
+    #[arg(long, value_name = "ID")]
+    pub(crate) credential: Option<String>,
+    /// The environment variable that holds the API token.
+    #[arg(long, value_name = "NAME", default_value = "SEQUIN_TOKEN")]
+    pub(crate) token_env: String,
+    /// How many messages are looked at, with --protocol stream.
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) messages: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Sequin Stream, self-hosted.
+    Stream,
+    /// The API syncs of 2023 and 2024.
+    Legacy,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct InferDynamodb {
+    /// The table.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) table: String,
+    /// How many items are looked at.
+    #[arg(long, default_value_t = 1_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) sample: u32,
+    /// The table's region; the environment's by default.
+    #[arg(long)]
+    pub(crate) region: Option<String>,
+    /// The endpoint of a local DynamoDB.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
 }
 
 #[derive(Clone, Debug, Arguments)]

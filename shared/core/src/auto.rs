@@ -397,7 +397,7 @@ impl Assignment<'_> {
         for id in due {
             let Some(given) = of_table.fields.get_mut(&id) else { continue };
             let is_taken = |name: &str| own.contains(name) || taken.contains(name) || self.existing.contains_key(name);
-            let to = name::free(&column_name(&given.name), is_taken);
+            let to = free(&column_name(&given.name), is_taken);
             taken.insert(to.clone());
             let from = std::mem::replace(&mut given.column, to.clone());
             let field = given.name.clone();
@@ -420,7 +420,7 @@ impl Assignment<'_> {
         by_id.sort_by(|a, b| a.id.cmp(&b.id));
         let mut columns: BTreeMap<&str, String> = BTreeMap::new();
         for field in by_id {
-            let column = name::free(&column_name(&field.name), |name| taken.contains(name));
+            let column = free(&column_name(&field.name), |name| taken.contains(name));
             taken.insert(column.clone());
             columns.insert(&field.id, column);
         }
