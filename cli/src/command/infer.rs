@@ -66,9 +66,8 @@ struct Column {
 
 /// Columns with names of their own; `taken` are those of others.
 fn columns(fields: impl IntoIterator<Item = (String, String, ColumnType, String)>, taken: &[String]) -> Vec<Column> {
-    const OURS: [&str; 8] = [
-        "_version", "_deleted", "_synced_at", "_source_at", "_errors", "_versions", "updated_idx", "record_id",
-    ];
+    const OURS: [&str; 8] =
+        ["_version", "_deleted", "_synced_at", "_source_at", "_errors", "_versions", "updated_idx", "record_id"];
     let mut columns: Vec<Column> = Vec::new();
     for (field, label, ty, remark) in fields {
         let is_taken = |name: &str| {
@@ -104,9 +103,7 @@ pub(crate) async fn run(args: &Args, infer: &Infer, output: &mut Output) -> Resu
         }
     }
     let draft = draft::render(&answer);
-    output.document(|| {
-        json!({ "mapping": draft, "tables": answer.seen.iter().map(document).collect::<Vec<_>>() })
-    })?;
+    output.document(|| json!({ "mapping": draft, "tables": answer.seen.iter().map(document).collect::<Vec<_>>() }))?;
     if !draft_is_fine(&draft) {
         progress("the draft has findings: `tributary check` shows them; please report this");
     }
@@ -129,9 +126,7 @@ fn draft_is_fine(draft: &str) -> bool {
 }
 
 fn document(seen: &Seen) -> serde_json::Value {
-    let column = |column: &Column| {
-        json!({ "column": column.name, "field": column.field, "label": column.label, "type": column.ty.to_string() })
-    };
+    let column = |column: &Column| json!({ "column": column.name, "field": column.field, "label": column.label, "type": column.ty.to_string() });
     let all: Vec<_> = seen.key.iter().chain(&seen.columns).map(column).collect();
     json!({ "table": seen.name, "of": seen.title, "columns": all })
 }

@@ -39,7 +39,9 @@ pub(crate) async fn run(args: &Args, poll: &Poll, output: &mut Output) -> Result
     }
     if lines.is_empty() {
         return Err(Error::config("the mapping has no pipeline that is polled")
-            .with_hint("sources of type sequin and airtable are; a DynamoDB stream is pushed, and `backfill` reads its table")
+            .with_hint(
+                "sources of type sequin and airtable are; a DynamoDB stream is pushed, and `backfill` reads its table",
+            )
             .into());
     }
     output.document(|| {
@@ -74,8 +76,7 @@ async fn tick<P: Poller<Sink>>(
     let allow_mass_delete = ours(&poll.allow_mass_delete);
     let request = Request { pipelines, force: poll.force, allow_mass_delete };
     let credentials = |name: &str, store: &PostgresStore| {
-        Database::new(store.clone(), Arc::clone(vault), name)
-            .with_url(args.database_url.as_deref().map(Secret::new))
+        Database::new(store.clone(), Arc::clone(vault), name).with_url(args.database_url.as_deref().map(Secret::new))
     };
     let sinks = Sinks::new(mapping, jobs.iter().flat_map(|job| job.pipelines.iter().copied()), credentials);
     drop(jobs);
@@ -87,8 +88,10 @@ async fn tick<P: Poller<Sink>>(
 fn is_polled(mapping: &Mapping, name: &str) -> Result<(), Error> {
     match mapping.pipeline(name).map(|pipeline| &pipeline.source.kind) {
         Some(SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) | SourceKind::Airtable(_)) => Ok(()),
-        Some(SourceKind::Dynamodb { .. }) => Err(Error::config(format!("the source of `{name}` is pushed, not polled"))
-            .with_hint(format!("`tributary backfill {name}` reads its table"))),
+        Some(SourceKind::Dynamodb { .. }) => {
+            Err(Error::config(format!("the source of `{name}` is pushed, not polled"))
+                .with_hint(format!("`tributary backfill {name}` reads its table")))
+        }
         None => {
             let known: Vec<&str> = mapping.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
             Err(Error::config(format!("the mapping has no pipeline `{name}`"))

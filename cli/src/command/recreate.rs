@@ -28,13 +28,13 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, name: &str, output: &mut
     let holdings = sink.postgres.holdings(name, &known.tables).await?;
     check(&holdings, migrate.drop_other_columns)?;
     if migrate.dry_run {
-        return tell(name, &holdings, false, output);
+        return tell(pipeline, &holdings, false, output);
     }
     if !migrate.yes {
         confirm(name, &holdings)?;
     }
     Box::pin(sink.postgres.recreate(name, &leases(pipeline), &pipeline.tables)).await?;
-    tell(name, &holdings, true, output)?;
+    tell(pipeline, &holdings, true, output)?;
     output.line(&format!("to fill it: {}", refill(pipeline)))?;
     if auto::follows(pipeline) {
         output.line("columns that follow the source are added then, and are named anew")?;
@@ -78,7 +78,11 @@ fn losses(holdings: &Holdings) -> Vec<String> {
     let mut lines: Vec<String> =
         holdings.tables.iter().map(|held| format!("table {} with {}", held.table, rows(held.rows))).collect();
     for held in &holdings.tables {
-        lines.extend(held.other_columns.iter().map(|name| format!("column {}.{name}, which the mapping doesn't have", held.table)));
+        lines.extend(
+            held.other_columns
+                .iter()
+                .map(|name| format!("column {}.{name}, which the mapping doesn't have", held.table)),
+        );
     }
     lines.extend(holdings.extras.iter().cloned());
     lines
@@ -107,7 +111,8 @@ fn confirm(name: &str, holdings: &Holdings) -> Result<(), Error> {
     Err(Error::config("that is not the pipeline's name; nothing was changed"))
 }
 
-fn tell(name: &str, holdings: &Holdings, done: bool, output: &mut Output) -> Result<End, Failure> {
+fn tell(pipeline: &Pipeline, holdings: &Holdings, done: bool, output: &mut Output) -> Result<End, Failure> {
+    let name = &pipeline.name;
     output.document(|| {
         let tables: Vec<_> = holdings
             .tables
@@ -121,11 +126,20 @@ fn tell(name: &str, holdings: &Holdings, done: bool, output: &mut Output) -> Res
         output.line(&format!("{verb} {line}"))?;
     }
     if done {
-        output.line(&format!("{name} is begun anew: its tables are empty, and nothing is remembered of how far it was"))?;
+        output.line(&format!(
+            "{name} is begun anew: its tables are empty, and nothing is remembered of how far it was"
+        ))?;
     }
-    if holdings.letters > 0 {
-        output.line(&format!("its {} dead letters stay: `tributary dead-letters replay {name}`", holdings.letters))?;
-    }
+    let letters = match holdings.letters {
+        0 => return Ok(End::Fine),
+        1 => "its dead letter stays".to_owned(),
+        many => format!("its {many} dead letters stay"),
+    };
+    let next = match &pipeline.source.kind {
+        SourceKind::Airtable(_) => "the sweep reads what it can of them anew".to_owned(),
+        _ => format!("`tributary dead-letters replay {name}`"),
+    };
+    output.line(&format!("{letters}: {next}"))?;
     Ok(End::Fine)
 }
 
@@ -144,7 +158,9 @@ fn leases(pipeline: &Pipeline) -> Vec<String> {
 fn refill(pipeline: &Pipeline) -> String {
     let name = &pipeline.name;
     match &pipeline.source.kind {
-        SourceKind::Dynamodb { .. } => format!("`tributary backfill {name}`; events of the stream are applied meanwhile"),
+        SourceKind::Dynamodb { .. } => {
+            format!("`tributary backfill {name}`; events of the stream are applied meanwhile")
+        }
         SourceKind::Airtable(source) if source.feed == AirtableFeed::Sweep => {
             format!("the next tick, or `tributary poll {name}`")
         }

@@ -3,9 +3,9 @@
 use tributary_core::Error;
 use tributary_core::pipeline::SourceKind;
 use tributary_core::sink::Unlimited;
+use tributary_sources::airtable::Airtable;
 use tributary_sources::airtable::client::Pace;
 use tributary_sources::airtable::schema::{self, Described, MetaTable};
-use tributary_sources::airtable::Airtable;
 
 use super::draft::scalar;
 use super::{Answer, Seen, columns};

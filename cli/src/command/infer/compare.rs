@@ -8,7 +8,7 @@ use tributary_core::expr::Names;
 use tributary_core::path::Step;
 use tributary_core::pipeline::{From, Pipeline, Scope};
 
-use super::draft::{place, scalar};
+use super::draft::{APART, one_line, place, scalar};
 use super::{Answer, Column, Seen};
 use crate::failure::{End, Failure};
 use crate::output::Output;
@@ -98,7 +98,8 @@ fn uses(pipeline: &Pipeline) -> (Vec<Use<'_>>, bool) {
                     continue;
                 }
                 From::Program(program) => {
-                    let names = if of_root { program.row_fields().and(program.root_fields()) } else { program.root_fields() };
+                    let names =
+                        if of_root { program.row_fields().and(program.root_fields()) } else { program.root_fields() };
                     match names {
                         Names::All => has_all = true,
                         Names::These(names) => all.extend(names.into_iter().map(|field| Use {
@@ -143,9 +144,12 @@ fn differences(seen: &Seen, pipeline: &Pipeline, text: &str) -> Vec<Difference> 
         };
         if column.field != column.label
             && one.field == column.field
-            && let Some(old) = written_label(text, &column.field).filter(|old| *old != column.label)
+            && let Some(comment) = written_comment(text, &column.field)
+            && !is_of(comment, &one_line(&column.label))
         {
-            let text = format!("`{old}` ({}) is called `{}` now; {} still takes it", column.field, column.label, one.column);
+            let old = comment.split(APART).next().unwrap_or_default();
+            let text =
+                format!("`{old}` ({}) is called `{}` now; {} still takes it", column.field, column.label, one.column);
             found.push(Difference { what: "renamed", field: one.field.clone(), text });
         }
         if let Some(ty) = one.ty.filter(|ty| !holds(ty, &column.ty)) {
@@ -155,9 +159,8 @@ fn differences(seen: &Seen, pipeline: &Pipeline, text: &str) -> Vec<Difference> 
     }
     found.dedup();
     if !has_all {
-        let is_used = |column: &Column| {
-            uses.iter().any(|one| find(&one.field).is_some_and(|used| std::ptr::eq(used, column)))
-        };
+        let is_used =
+            |column: &Column| uses.iter().any(|one| find(&one.field).is_some_and(|used| std::ptr::eq(used, column)));
         for column in fields.iter().filter(|column| !is_used(column)) {
             let from = place(&column.field).map(|path| scalar(&path)).unwrap_or_default();
             let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
@@ -168,12 +171,15 @@ fn differences(seen: &Seen, pipeline: &Pipeline, text: &str) -> Vec<Difference> 
     found
 }
 
-/// What a field was called when somebody wrote its id into the mapping: the comment that a draft has beside it.
-fn written_label(text: &str, id: &str) -> Option<String> {
+/// The comment beside a field's id: in a draft it begins with what the field is called.
+fn written_comment<'t>(text: &'t str, id: &str) -> Option<&'t str> {
     let line = text.lines().find(|line| !line.trim_start().starts_with('#') && line.contains(id))?;
     let (_, comment) = line.split_once("   # ")?;
-    let label = comment.split(" · ").next()?.trim();
-    (!label.is_empty()).then(|| label.to_owned())
+    Some(comment.trim()).filter(|comment| !comment.is_empty())
+}
+
+fn is_of(comment: &str, label: &str) -> bool {
+    comment.strip_prefix(label).is_some_and(|rest| rest.is_empty() || rest.starts_with(APART))
 }
 
 /// Whether values that a field of this type has fit the column, as far as types tell. Text and JSON hold everything.
@@ -224,8 +230,11 @@ mod tests {
 
     #[test]
     fn a_label_stands_beside_its_id() {
-        let text = "x:\n  # fldA   # not this\n  rent: { from: fldA, type: numeric }   # Rent (€) · currency\n";
-        assert_eq!(written_label(text, "fldA").as_deref(), Some("Rent (€)"));
-        assert_eq!(written_label(text, "fldB"), None);
+        let text = "x:\n  # fldA   # not this\n  rent: { from: fldA, type: numeric }   # Rent · (€) · currency\n";
+        let comment = written_comment(text, "fldA").unwrap();
+        assert!(
+            is_of(comment, "Rent · (€)") && is_of(comment, "Rent") && !is_of(comment, "Rent ·") && !is_of(comment, "R")
+        );
+        assert_eq!(written_comment(text, "fldB"), None);
     }
 }

@@ -4,6 +4,9 @@ use tributary_core::path::Path;
 
 use super::{Answer, Column, Seen};
 
+/// What stands between the parts of a comment.
+pub(super) const APART: &str = " · ";
+
 /// A mapping of everything that was seen.
 pub(super) fn render(answer: &Answer) -> String {
     let mut lines = vec![
@@ -53,7 +56,7 @@ fn part(name: &str, columns: &[Column], lines: &mut Vec<String>) {
         let mut remark = vec![one_line(&column.label)];
         remark.extend(Some(one_line(&column.remark)).filter(|text| !text.is_empty()));
         match place(&column.field) {
-            None => lines.push(format!("            # no path can name the field: {}", remark.join(" · "))),
+            None => lines.push(format!("            # no path can name the field: {}", remark.join(APART))),
             Some(path) if path == column.name => {
                 let ty = scalar(&column.ty.to_string());
                 lines.push(beside(format!("            {}: {ty}", scalar(&column.name)), &one_line(&column.remark)));
@@ -61,7 +64,7 @@ fn part(name: &str, columns: &[Column], lines: &mut Vec<String>) {
             Some(path) => {
                 let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
                 let text = format!("            {name}: {{ from: {}, type: {ty} }}", scalar(&path));
-                lines.push(beside(text, &remark.join(" · ")));
+                lines.push(beside(text, &remark.join(APART)));
             }
         }
     }
@@ -89,7 +92,7 @@ fn beside(line: String, remark: &str) -> String {
 }
 
 /// What people write may have any letters; a comment has one line.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     const LONGEST: usize = 160;
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     crate::output::short(text.trim(), LONGEST)

@@ -68,9 +68,9 @@ fn seen(table: &str, sample: &Sample) -> Seen {
         asides,
         remarks,
         is_whole: sample.is_whole,
-        is_read_by: Box::new(move |pipeline| {
-            matches!(&pipeline.source.kind, SourceKind::Dynamodb { table, .. } if *table == this)
-        }),
+        is_read_by: Box::new(
+            move |pipeline| matches!(&pipeline.source.kind, SourceKind::Dynamodb { table, .. } if *table == this),
+        ),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Messages are received and given back at once, never acknowledged: whoever drains the consumer gets them all.
 
 use indexmap::IndexMap;
-use tributary_core::column_type::ColumnType;
+use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::event::{Body, Event};
 use tributary_core::pipeline::{SequinProtocol, SequinSource, SourceKind};
 use tributary_core::sink::Unlimited;
@@ -71,11 +71,7 @@ fn of_schema(consumer: &str, collection: &Collection) -> Seen {
     Seen {
         title: format!("the collection {label} ({})", collection.id),
         name: tributary_core::auto::column_name(label),
-        source: vec![
-            ("consumer", scalar(consumer), ""),
-            ("collection", scalar(id), ""),
-            ("every", "1m".into(), ""),
-        ],
+        source: vec![("consumer", scalar(consumer), ""), ("collection", scalar(id), ""), ("every", "1m".into(), "")],
         key: Vec::new(),
         columns: columns(fields, &["upstream_id".to_owned()]),
         asides: Vec::new(),
@@ -143,8 +139,17 @@ fn of_table(consumer: &str, table: &str, rows: &[&Row]) -> Seen {
         let remark = if values == 0 { "always null: a guess".to_owned() } else { format!("in {values} of {count}") };
         (name.to_owned(), name.to_owned(), guess.ty(), remark)
     };
+    // A key of whole numbers is mostly an integer in Postgres.
+    let is_integer = |name: &str| {
+        let whole = |row: &&Row| text(row.values.get(name)?)?.parse::<i64>().ok();
+        rows.iter().all(|row| whole(row).is_some())
+    };
     let key_type = |(field, label, ty, remark): (String, String, ColumnType, String)| {
-        let ty = if ty.can_be_key() { ty } else { ColumnType::scalar(tributary_core::column_type::Base::Text) };
+        let ty = match ty.base {
+            Base::Numeric(_) if is_integer(&field) => ColumnType::scalar(Base::Int8),
+            _ if ty.can_be_key() => ty,
+            _ => ColumnType::scalar(Base::Text),
+        };
         (field, label, ty, remark)
     };
     let key = columns(primary.iter().map(|name| key_type(of(name))), &[]);
@@ -153,7 +158,7 @@ fn of_table(consumer: &str, table: &str, rows: &[&Row]) -> Seen {
     let columns = columns(others.map(|name| of(name)), &taken);
     let (this, whole_name, short) = (consumer.to_owned(), table.to_owned(), name.to_owned());
     Seen {
-        title: format!("the table {table}, as {count} messages show it"),
+        title: format!("the table {table}, as {count} message{} it", if count == 1 { " shows" } else { "s show" }),
         name: tributary_core::auto::column_name(name),
         source: vec![
             ("consumer", scalar(consumer), ""),
