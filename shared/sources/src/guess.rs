@@ -65,7 +65,7 @@ impl Guess {
         };
         self.ty = Some(match self.ty.take() {
             None => ty,
-            Some(known) => wider(known, ty),
+            Some(known) => wider(known, &ty),
         });
         self.inside.see(value);
     }
@@ -133,17 +133,75 @@ fn of_text(text: &str) -> Base {
 }
 
 /// A type that holds the values of both.
-fn wider(a: ColumnType, b: ColumnType) -> ColumnType {
+fn wider(a: ColumnType, b: &ColumnType) -> ColumnType {
     let is_text = |ty: &ColumnType| {
         let base = &ty.base;
         !ty.array
             && matches!(base, Base::Text | Base::Date | Base::Uuid | Base::Timestamptz | Base::Timestamp | Base::Bytea)
     };
-    if a == b {
+    if a == *b {
         a
-    } else if is_text(&a) && is_text(&b) {
+    } else if is_text(&a) && is_text(b) {
         ColumnType::scalar(Base::Text)
     } else {
         ColumnType::scalar(Base::Jsonb)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tributary_core::decimal::Decimal;
+
+    use super::*;
+
+    fn list(items: &[Value]) -> Value {
+        Value::List(items.to_vec())
+    }
+
+    #[test]
+    fn the_widest_type_that_was_seen_counts() {
+        let check = |values: &[Value], expect: &str| {
+            let items: Vec<Value> = values.iter().map(|value| Value::from([("a", value.clone())])).collect();
+            assert_eq!(fields(&items)["a"].ty().to_string(), expect, "{values:?}");
+        };
+        let text = |text: &str| Value::from(text);
+        check(&[Value::Null], "text");
+        check(&[Value::from(1), Value::Null, Value::from(2)], "numeric");
+        check(&[Value::Bool(true)], "boolean");
+        check(&[Value::Bool(true), Value::from(1)], "jsonb");
+        check(&[text("2026-02-01"), text("2026-02-28")], "date");
+        check(&[text("2026-02-31")], "text");
+        check(&[text("2026-02-01"), text("soon")], "text");
+        check(&[text("2026-02-01T10:00:00Z"), text("2026-02-01 10:00:00.5+02:00")], "timestamptz");
+        check(&[text("2026-02-01T10:00:00.123")], "timestamp");
+        check(&[text("7c0d1b9e-2f4c-4b60-9a53-0f6c2f6a1d11")], "uuid");
+        check(&[text("1.50")], "text");
+        check(&[Value::from([("b", Value::from(1))])], "jsonb");
+        check(&[list(&[Value::from(1)]), text("x")], "jsonb");
+        check(&[Value::Set(vec![text("x")])], "text[]");
+        check(&[Value::Set(vec![Value::Number(Decimal::parse("1.5").unwrap())])], "numeric[]");
+        check(&[Value::Set(vec![text("x")]), text("x")], "jsonb");
+    }
+
+    #[test]
+    fn what_could_be_a_table_is_told_with_its_fields() {
+        let map = |name: &str| Value::from([(name, Value::from(1))]);
+        let check = |values: &[Value], expect: &str| {
+            let items: Vec<Value> = values.iter().map(|value| Value::from([("a", value.clone())])).collect();
+            let names = |inner: &Fields| inner.keys().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            let shown = match &fields(&items)["a"].inside {
+                Inside::Unknown => "unknown".to_owned(),
+                Inside::Maps(inner) => format!("maps {}", names(inner)),
+                Inside::Lists(inner) => format!("lists {}", names(inner)),
+                Inside::Other => "other".to_owned(),
+            };
+            assert_eq!(shown, expect, "{values:?}");
+        };
+        check(&[Value::Null, list(&[])], "unknown");
+        check(&[map("x"), Value::Null, map("y")], "maps x,y");
+        check(&[list(&[]), list(&[map("x"), map("y")]), list(&[])], "lists x,y");
+        check(&[map("x"), list(&[map("x")])], "other");
+        check(&[list(&[map("x")]), list(&[Value::from(1)])], "other");
+        check(&[Value::from(1)], "other");
     }
 }

@@ -129,7 +129,8 @@ async fn a_user_without_the_right_is_told_what_to_run() {
     world.database.execute(ddl).await;
     world.tick().await;
     assert_eq!(world.database.rows("select title, rent from home").await, ["Elm | 7"]);
-    world.sign_in(&world.database.url().to_owned());
+    let owner = world.database.url().to_owned();
+    world.sign_in(&owner);
     world.database.execute(&format!("drop owned by {role}; drop role {role}")).await;
 }
 

@@ -29,7 +29,7 @@ fn item(number: u64) -> Value {
         ("tags", Value::Set(vec![Value::from("x"), Value::from("y")])),
         ("made", Value::from("2026-01-02T03:04:05Z")),
     ];
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         fields.push(("odd", Value::Null));
     }
     Value::Map(fields.into_iter().map(|(name, value)| (name.into(), value)).collect())

@@ -98,7 +98,7 @@ fn fields_become_columns_and_stay_the_same_columns() {
         &["the new field `Rent` has the column homes.rent_3, text"],
     );
     check(
-        &[name.clone(), rent.clone(), other],
+        &[name, rent, other],
         &["name text fldB", "rent numeric fldA", "rent_2 bigint fldC"],
         &[
             "the field `Rent 💶` is back in its column homes.rent",
@@ -200,7 +200,7 @@ fn what_a_message_lacks_is_still_there() {
     assert_eq!(news, ["the new field `b` has the column homes.b, numeric"]);
     // A null says nothing of its type.
     let null = Field { ty: None, ..field("c", "c", "text") };
-    assert_eq!(homes.see(Known::Some(&[null])), (columns.clone(), vec![]));
+    assert_eq!(homes.see(Known::Some(&[null])), (columns, vec![]));
     let nulls = [Field { ty: None, ..field("a", "a", "text") }];
     assert_eq!(homes.see(Known::All(&nulls)).0, ["a text a"]);
     assert!(Names::parse("{\"tables\":7}").is_err());
