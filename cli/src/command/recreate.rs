@@ -5,8 +5,9 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use serde_json::json;
 use tributary_core::Error;
 use tributary_core::auto::{self, Names};
-use tributary_core::pipeline::{AirtableFeed, Pipeline, SourceKind};
+use tributary_core::pipeline::{AirtableFeed, Mapping, Pipeline, SourceKind};
 use tributary_postgres::{COUNTED, Holdings};
+use tributary_runtime::lease::Lease;
 
 use crate::args::{Args, Migrate};
 use crate::failure::{End, Failure};
@@ -19,9 +20,14 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, name: &str, output: &mut
         let known: Vec<&str> = mapping.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
         Error::config(format!("the mapping has no pipeline `{name}`")).with_hint(format!("it has {}", known.join(", ")))
     })?;
-    let sinks = sink::all(args, &mapping)?;
-    let sink = sinks.into_iter().find(|sink| sink.pipelines.iter().any(|one| one.name == name));
-    let mut sink = sink.ok_or_else(|| Error::config(format!("the pipeline `{name}` has no sink")))?;
+    let mut sinks = sink::all(args, &mapping)?;
+    let mut find = |name: &str| {
+        let at = sinks.iter().position(|sink| sink.pipelines.iter().any(|one| one.name == name));
+        at.map(|at| sinks.swap_remove(at))
+    };
+    let mut sink = find(name).ok_or_else(|| Error::config(format!("the pipeline `{name}` has no sink")))?;
+    // Pipelines that share a queue have one lease, in the sink of the first of them, which may be another database.
+    let mut other = find(&first_of_queue(&mapping, pipeline).name);
     let names = sink.postgres.stored(name, auto::PARTITION).await?;
     let names = names.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
     let known = auto::remembered(pipeline, &names)?;
@@ -33,7 +39,20 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, name: &str, output: &mut
     if !migrate.yes {
         confirm(name, &holdings)?;
     }
-    Box::pin(sink.postgres.recreate(name, &leases(pipeline), &pipeline.tables)).await?;
+    let leases = leases(pipeline);
+    let mut held = Vec::new();
+    if let Some(other) = &mut other {
+        for lease in &leases {
+            held.push(Lease::take(&mut other.postgres, lease).await?);
+        }
+    }
+    let done = Box::pin(sink.postgres.recreate(name, &leases, &pipeline.tables)).await;
+    if let Some(other) = &mut other {
+        for lease in held {
+            lease.give_back(&mut other.postgres).await?;
+        }
+    }
+    done?;
     tell(pipeline, &holdings, true, output)?;
     output.line(&format!("to fill it: {}", refill(pipeline)))?;
     if auto::follows(pipeline) {
@@ -141,6 +160,13 @@ fn tell(pipeline: &Pipeline, holdings: &Holdings, done: bool, output: &mut Outpu
     };
     output.line(&format!("{letters}: {next}"))?;
     Ok(End::Fine)
+}
+
+/// The first pipeline that reads the same queue; the pipeline itself where it has none.
+fn first_of_queue<'m>(mapping: &'m Mapping, pipeline: &'m Pipeline) -> &'m Pipeline {
+    let is_queue = matches!(pipeline.source.kind, SourceKind::Sequin(_) | SourceKind::SequinLegacy(_));
+    let shares = |one: &&Pipeline| is_queue && leases(one) == leases(pipeline);
+    mapping.pipelines.iter().find(shares).unwrap_or(pipeline)
 }
 
 /// Under which names somebody may run the pipeline.

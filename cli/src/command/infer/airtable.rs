@@ -62,7 +62,12 @@ fn seen(base: &str, table: &MetaTable, title: &dyn Fn(&str) -> Option<String>) -
     Seen {
         title: format!("the Airtable table {} ({})", table.name, table.id),
         name,
-        source: vec![("base", scalar(base), ""), ("table", scalar(&table.id), ""), ("every", "1m".into(), "")],
+        source: vec![
+            ("base", scalar(base), ""),
+            ("table", scalar(&table.id), ""),
+            ("every", "1m".into(), ""),
+            ("feed", "webhook".into(), "takes a token with webhook:manage; `feed: sweep` takes none"),
+        ],
         key: Vec::new(),
         columns,
         asides,

@@ -79,7 +79,10 @@ pub(super) async fn meet<C: Credentials>(
                     continue;
                 };
                 let fields: Vec<Field> = of_schema(collection);
-                one.see(turn, Known::All(&fields)).await?;
+                // A collection without a schema doesn't say that everything is gone.
+                if !fields.is_empty() {
+                    one.see(turn, Known::All(&fields)).await?;
+                }
             }
             kind @ SourceKind::Sequin(_) => {
                 let whole = is_whole(kind);
