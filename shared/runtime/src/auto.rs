@@ -18,7 +18,7 @@ use crate::tick::Turn;
 
 /// A pipeline during a turn: as the mapping has it, and with the columns that follow its source.
 #[derive(Debug)]
-pub(crate) struct Following<'m> {
+pub struct Following<'m> {
     written: &'m Pipeline,
     names: Names,
     now: Arc<Pipeline>,
@@ -31,7 +31,7 @@ impl<'m> Following<'m> {
     ///
     /// # Errors
     /// As those of [`Postgres::adopt`]; `Config` when what is stored cannot be read.
-    pub(crate) async fn begin<C: Credentials>(turn: &mut Turn<'_, C>, written: &'m Pipeline) -> Result<Self> {
+    pub async fn begin<C: Credentials>(turn: &mut Turn<'_, C>, written: &'m Pipeline) -> Result<Self> {
         let (mut names, mut now) = (Names::default(), written.clone());
         if auto::follows(written) {
             if let Some(stored) = turn.checkpoint(written, PARTITION).await? {
@@ -44,12 +44,12 @@ impl<'m> Following<'m> {
     }
 
     /// The pipeline as it is now.
-    pub(crate) fn pipeline(&self) -> &Arc<Pipeline> {
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
         &self.now
     }
 
     /// Whether it follows its source at all.
-    pub(crate) fn follows(&self) -> bool {
+    pub fn follows(&self) -> bool {
         auto::follows(self.written)
     }
 
@@ -57,7 +57,7 @@ impl<'m> Following<'m> {
     ///
     /// # Errors
     /// As those of [`Postgres::adopt`] and [`Turn::apply`].
-    pub(crate) async fn see<C: Credentials>(&mut self, turn: &mut Turn<'_, C>, known: Known<'_>) -> Result<bool> {
+    pub async fn see<C: Credentials>(&mut self, turn: &mut Turn<'_, C>, known: Known<'_>) -> Result<bool> {
         let (all, fields) = match known {
             Known::All(fields) => (true, fields),
             Known::Some(fields) => (false, fields),
