@@ -1,9 +1,13 @@
 //! The command line as a user writes it. What the commands do is in [`crate::command`].
 
+mod infer;
+
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+pub(crate) use infer::{Infer, InferAirtable, InferDynamodb, InferSequin, Inferred, Protocol};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -71,6 +75,17 @@ pub(crate) enum Command {
     /// applied before, or is older than the row, changes nothing. A message is deleted when its rows are committed, an
     /// object or a file stays. Exit code 1 if a batch is left over or has lost records.
     Redrive(Redrive),
+    /// Write a mapping from what a source says about itself, or show how it differs from the mapping that there is.
+    ///
+    /// Asks the source for its tables and fields, or looks at a sample, and prints a mapping with what is known beside it
+    /// as comments. Where --mapping names a file that has a pipeline of this source, it prints what is new, gone,
+    /// renamed or of another type in place of that, with exit code 1 if anything is. Writes no file, and changes nothing at
+    /// the source.
+    Infer(Infer),
+    /// Poll the polled pipelines once, here, as their functions would.
+    ///
+    /// Each gets a turn under its lease: those that are due, or those that are named. Exit code 1 if one fails.
+    Poll(Poll),
     /// Show how far each pipeline is, what became of its changes, and who runs it.
     Status,
     /// Look at what could not be applied, try it again, or give it up.
@@ -90,6 +105,30 @@ pub(crate) struct Migrate {
     /// Print the SQL and what stands in the way; change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Drop the tables of this pipeline with all their rows, forget how far it is, and make the tables anew.
+    ///
+    /// Dead letters stay. Asks for the pipeline's name first.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) recreate: Option<String>,
+    /// Don't ask before --recreate.
+    #[arg(long, requires = "recreate")]
+    pub(crate) yes: bool,
+    /// Let --recreate drop columns that the mapping doesn't have, with what is in them.
+    #[arg(long, requires = "recreate")]
+    pub(crate) drop_other_columns: bool,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct Poll {
+    /// The pipelines; all when none is named.
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) pipelines: Vec<String>,
+    /// Run what rests or was stopped too, with a sweep.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Let this pipeline's sweep delete more rows than its guard would.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) allow_mass_delete: Vec<String>,
 }
 
 #[derive(Clone, Debug, Arguments)]

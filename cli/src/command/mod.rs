@@ -5,8 +5,11 @@ mod check;
 mod dead_letters;
 mod demo;
 mod generate;
+mod infer;
 mod invoke;
 mod migrate;
+mod poll;
+mod recreate;
 mod redrive;
 mod replay;
 mod replay_stream;
@@ -34,6 +37,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
             Command::Invoke(invoke) => Box::pin(invoke::run(args, invoke, output)).await,
             Command::ReplayStream(replay) => Box::pin(replay_stream::run(args, replay, output)).await,
             Command::Redrive(redrive) => Box::pin(redrive::run(args, redrive, output)).await,
+            Command::Infer(infer) => Box::pin(infer::run(args, infer, output)).await,
+            Command::Poll(poll) => Box::pin(poll::run(args, poll, output)).await,
             Command::Status => Box::pin(status::run(args, output)).await,
             Command::DeadLetters(letters) => Box::pin(dead_letters::run(args, letters, output)).await,
         }

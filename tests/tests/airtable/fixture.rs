@@ -125,7 +125,7 @@ impl World {
         let database = Database::new(test).await;
         let mapping = Arc::new(read(&mapping(&airtable.url())));
         let tokens = Arc::new(Tokens(Mutex::new(Airtable::TOKEN.to_owned())));
-        let ticker = ticker(&mapping, &database, &tokens, FAST);
+        let ticker = ticker(&mapping, database.url(), &tokens, FAST);
         let mut world = World { airtable, database, mapping, tokens, pace: FAST, ticker };
         world.migrate().await;
         world
@@ -139,7 +139,12 @@ impl World {
 
     /// A new environment: nothing is warm.
     pub(crate) fn cool_down(&mut self) {
-        self.ticker = ticker(&self.mapping, &self.database, &self.tokens, self.pace);
+        self.ticker = ticker(&self.mapping, self.database.url(), &self.tokens, self.pace);
+    }
+
+    /// As of now as another user of the database.
+    pub(crate) fn sign_in(&mut self, url: &str) {
+        self.ticker = ticker(&self.mapping, url, &self.tokens, self.pace);
     }
 
     /// As of now by another mapping.
@@ -251,13 +256,8 @@ impl World {
     }
 }
 
-fn ticker(
-    mapping: &Arc<Mapping>,
-    database: &Database,
-    tokens: &Arc<Tokens>,
-    pace: Pace,
-) -> Ticker<AirtablePoll<Tokens>, Target> {
-    let target = Target::from_url(database.url(), &Policy::default()).unwrap();
+fn ticker(mapping: &Arc<Mapping>, url: &str, tokens: &Arc<Tokens>, pace: Pace) -> Ticker<AirtablePoll<Tokens>, Target> {
+    let target = Target::from_url(url, &Policy::default()).unwrap();
     let sinks = Sinks::new(mapping, mapping.pipelines.iter(), |_, _| target.clone());
     let window = Window { horizon: Duration::from_millis(20), overlap: Duration::from_secs(1) };
     let poller = AirtablePoll::new(Arc::clone(tokens)).with_pace(pace).with_window(window);

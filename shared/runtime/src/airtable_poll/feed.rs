@@ -27,7 +27,8 @@ impl<C: Credentials> Run<'_, '_, C> {
             AirtableFeed::Sweep => "sweep".to_owned(),
         };
         let of = format!("{}/{} {of}", self.source.base, self.source.table);
-        let stored: Option<Feed> = parse(self.turn.checkpoint(self.pipeline, Feed::PARTITION).await?.as_deref());
+        let stored: Option<Feed> =
+            parse(self.turn.checkpoint(self.pipeline.pipeline(), Feed::PARTITION).await?.as_deref());
         Ok(match stored {
             Some(feed) if feed.of == of => feed,
             Some(other) => Feed { of, breaks: other.breaks, ..Feed::default() },

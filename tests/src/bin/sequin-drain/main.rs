@@ -56,8 +56,15 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let stage = Stage::start(options.url.clone()).await?;
     // By hand it takes long: a tenth of the messages says as much.
     let few = (options.messages / 10).max(1);
-    println!("{}, {} repetitions, {} messages, {few} by hand\n", stage.version().await?, options.repetitions, options.messages);
-    println!("| history | ours, messages/s | rows/commit | by hand, 20 a receive | by hand, 1 a receive | times as fast |");
+    println!(
+        "{}, {} repetitions, {} messages, {few} by hand\n",
+        stage.version().await?,
+        options.repetitions,
+        options.messages
+    );
+    println!(
+        "| history | ours, messages/s | rows/commit | by hand, 20 a receive | by hand, 1 a receive | times as fast |"
+    );
     println!("|---|---:|---:|---:|---:|---:|");
     let mut reached = true;
     for (name, history) in stage::HISTORIES {
@@ -99,6 +106,9 @@ async fn run(options: &Options) -> Result<(), Failure> {
             median(singly)
         );
     }
-    println!("\ngoal: {GOAL} times as fast as by hand, where rows differ: {}", if reached { "reached" } else { "missed" });
+    println!(
+        "\ngoal: {GOAL} times as fast as by hand, where rows differ: {}",
+        if reached { "reached" } else { "missed" }
+    );
     if reached { Ok(()) } else { Err("the goal is missed".into()) }
 }
