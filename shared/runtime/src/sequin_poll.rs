@@ -263,8 +263,16 @@ impl<S: Secrets, C: Credentials> Drain<'_, '_, S, C> {
         }
     }
 
-    /// Nothing came. The former Sequin says what it holds back.
+    /// Nothing came. The former Sequin says what it holds back; and an answer that was too long has leased what it held.
     fn drained(&mut self, pending: Option<u64>) -> Result<Ended> {
+        if self.pace.missed() {
+            if let Some(first) = self.turn.pipelines().first() {
+                let text =
+                    "an answer of Sequin was too long; its messages come again when their lease ends, a few at a time";
+                self.turn.note(first, text);
+            }
+            return Ok(Ended::Later);
+        }
         if let (Some(pending @ 1..), Some(first)) = (pending, self.turn.pipelines().first()) {
             let text = format!(
                 "Sequin holds {pending} more messages back: somebody else reads this consumer, or its max_ack_pending is reached"
