@@ -34,7 +34,7 @@ pub(crate) struct InferAirtable {
     /// The environment variable that holds a token with the scope schema.bases:read.
     #[arg(long, value_name = "NAME", default_value = "AIRTABLE_TOKEN")]
     pub(crate) token_env: String,
-    /// Another address than https://api.airtable.com.
+    /// Another address than that of Airtable itself.
     #[arg(long, value_name = "URL")]
     pub(crate) base_url: Option<String>,
 }
