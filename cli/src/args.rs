@@ -1,9 +1,15 @@
 //! The command line as a user writes it. What the commands do is in [`crate::command`].
 
+mod hook;
+mod infer;
+
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
+
+pub(crate) use hook::{Hook, HookTest};
+pub(crate) use infer::{Infer, InferAirtable, InferDynamodb, InferSequin, Inferred, Protocol};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -71,6 +77,17 @@ pub(crate) enum Command {
     /// applied before, or is older than the row, changes nothing. A message is deleted when its rows are committed, an
     /// object or a file stays. Exit code 1 if a batch is left over or has lost records.
     Redrive(Redrive),
+    /// Write a mapping from what a source says about itself, or show how it differs from the mapping that there is.
+    ///
+    /// Asks the source for its tables and fields, or looks at a sample, and prints a mapping with what is known beside it
+    /// as comments. Where --mapping names a file that has a pipeline of this source, it prints what is new, gone,
+    /// renamed or of another type in place of that, with exit code 1 if anything is. Writes no file, and changes nothing at
+    /// the source.
+    Infer(Infer),
+    /// Poll the polled pipelines once, here, as their functions would.
+    ///
+    /// Each gets a turn under its lease: those that are due, or those that are named. Exit code 1 if one fails.
+    Poll(Poll),
     /// Show how far each pipeline is, what became of its changes, and who runs it.
     Status,
     /// Try a hook out.
@@ -93,6 +110,30 @@ pub(crate) struct Migrate {
     /// Print the SQL and what stands in the way; change nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Drop the tables of this pipeline with all their rows, forget how far it is, and make the tables anew.
+    ///
+    /// Dead letters stay. Asks for the pipeline's name first.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) recreate: Option<String>,
+    /// Don't ask before --recreate.
+    #[arg(long, requires = "recreate")]
+    pub(crate) yes: bool,
+    /// Let --recreate drop columns that the mapping doesn't have, with what is in them.
+    #[arg(long, requires = "recreate")]
+    pub(crate) drop_other_columns: bool,
+}
+
+#[derive(Clone, Debug, Arguments)]
+pub(crate) struct Poll {
+    /// The pipelines; all when none is named.
+    #[arg(value_name = "PIPELINE")]
+    pub(crate) pipelines: Vec<String>,
+    /// Run what rests or was stopped too, with a sweep.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Let this pipeline's sweep delete more rows than its guard would.
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) allow_mass_delete: Vec<String>,
 }
 
 #[derive(Clone, Debug, Arguments)]
@@ -199,37 +240,12 @@ pub(crate) struct OnFailure {
 pub(crate) enum Function {
     /// Change events of DynamoDB streams.
     DynamodbStream,
+    /// Ticks that drain Sequin.
+    SequinPoll,
+    /// Ticks that poll Airtable.
+    AirtablePoll,
     /// Requests to hooks, and messages of their queue.
     Webhook,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Hook {
-    /// Sign a file as the hook's sender would, and send it.
-    ///
-    /// To the URL of a deployed function, else to its handler, here; where the sink's URL is a variable that is not set,
-    /// a Postgres is started for the time of the command. The secrets are those of the mapping, so they must be at hand.
-    /// The file is a body, or a request in payload format 2.0 such as those of events/webhook, of which body and headers
-    /// are taken and the signature is made anew. Prints the answer. Exit code 1 if the answer is no success.
-    Test(HookTest),
-}
-
-#[derive(Clone, Debug, Arguments)]
-pub(crate) struct HookTest {
-    /// The hook, as in /hooks/NAME.
-    pub(crate) name: String,
-    /// The file; `-` is standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) event: PathBuf,
-    /// The URL of the function or of its API; /hooks/NAME is put behind it unless it is there.
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// The id of the delivery, where the scheme signs one. The same id twice is a redelivery.
-    #[arg(long, value_name = "ID")]
-    pub(crate) id: Option<String>,
-    /// Further headers, such as `X-GitHub-Event: issues`.
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    pub(crate) headers: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, Arguments)]
@@ -336,13 +352,6 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) && number > 0.0 => Ok(number),
         _ => Err("a number above 0".into()),
-    }
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.trim().to_owned())),
-        _ => Err("a name, a colon and a value".into()),
     }
 }
 

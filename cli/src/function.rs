@@ -8,11 +8,14 @@ use tributary_core::batch::Outcome;
 use tributary_core::pipeline::{Mapping, PostgresStore};
 use tributary_core::sink::{Budget, Unlimited};
 use tributary_core::{Error, Kind};
+use tributary_runtime::airtable_poll::AirtablePoll;
 use tributary_runtime::backfill::{Progress, Request};
 use tributary_runtime::database::Database;
 use tributary_runtime::dynamodb_stream;
 use tributary_runtime::secrets::Secret;
+use tributary_runtime::sequin_poll::SequinPoll;
 use tributary_runtime::sinks::Sinks;
+use tributary_runtime::tick::{self, Poller, Ticker};
 use tributary_runtime::vault::Vault;
 use tributary_runtime::webhook::{self, Done};
 
@@ -22,6 +25,10 @@ use crate::args::Function;
 pub(crate) enum Handler {
     /// Of `functions/dynamodb-stream`.
     DynamodbStream(Box<dynamodb_stream::Handler<Database<Vault>>>),
+    /// Of `functions/sequin-poll`.
+    SequinPoll(Ticker<SequinPoll<Vault>, Database<Vault>>),
+    /// Of `functions/airtable-poll`.
+    AirtablePoll(Ticker<AirtablePoll<Vault>, Database<Vault>>),
     /// Of `functions/webhook`.
     Webhook(Box<webhook::Handler<Database<Vault>, Vault>>),
 }
@@ -63,6 +70,14 @@ impl Handler {
                 let handler = webhook::Handler::new(Arc::new(mapping), sinks, vault)?;
                 Ok(Handler::Webhook(Box::new(handler)))
             }
+            Function::SequinPoll => {
+                let poller = SequinPoll::new(Arc::clone(&vault));
+                ticker(mapping, poller, credentials).map(Handler::SequinPoll)
+            }
+            Function::AirtablePoll => {
+                let poller = AirtablePoll::new(Arc::clone(&vault));
+                ticker(mapping, poller, credentials).map(Handler::AirtablePoll)
+            }
         }
     }
 
@@ -73,6 +88,8 @@ impl Handler {
     pub(crate) async fn handle(&mut self, event: Bytes) -> Result<Answer, Error> {
         let handler = match self {
             Handler::DynamodbStream(handler) => handler,
+            Handler::SequinPoll(ticker) => return tick(ticker, &event).await,
+            Handler::AirtablePoll(ticker) => return tick(ticker, &event).await,
             Handler::Webhook(handler) => return deliver(handler, &event).await,
         };
         if let Some(request) = Request::in_payload(&event)? {
@@ -102,16 +119,23 @@ impl Handler {
         budget: &impl Budget,
         report: impl FnMut(&Progress),
     ) -> Result<Progress, Error> {
-        let Handler::DynamodbStream(handler) = self else {
-            return Err(Error::config("a webhook has nothing to read from beginning to end"));
-        };
-        Box::pin(handler.backfill(request, budget, report)).await
+        match self {
+            Handler::DynamodbStream(handler) => Box::pin(handler.backfill(request, budget, report)).await,
+            Handler::SequinPoll(_) | Handler::AirtablePoll(_) => {
+                Err(Error::new(Kind::Bug, "a function that polls reads its sources whole by itself"))
+            }
+            Handler::Webhook(_) => {
+                Err(Error::new(Kind::Bug, "a webhook has nothing that could be read from beginning to end"))
+            }
+        }
     }
 
     /// The mapping.
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
         match self {
             Handler::DynamodbStream(handler) => handler.mapping(),
+            Handler::SequinPoll(ticker) => ticker.mapping(),
+            Handler::AirtablePoll(ticker) => ticker.mapping(),
             Handler::Webhook(handler) => handler.mapping(),
         }
     }
@@ -120,6 +144,8 @@ impl Handler {
     pub(crate) async fn settle(&mut self) {
         match self {
             Handler::DynamodbStream(handler) => handler.sinks().settle().await,
+            Handler::SequinPoll(ticker) => ticker.sinks().settle().await,
+            Handler::AirtablePoll(ticker) => ticker.sinks().settle().await,
             Handler::Webhook(handler) => handler.sinks().settle().await,
         }
     }
@@ -131,6 +157,36 @@ async fn deliver(handler: &mut webhook::Handler<Database<Vault>, Vault>, event: 
     let done: Done = Box::pin(handler.handle(text, &Unlimited)).await?;
     let &webhook::Summary { records, applied, stale, dead, .. } = done.summary();
     Ok(Answer { response: done.to_response(), failed: done.failed(), records, applied, stale, dead })
+}
+
+/// The handler of a function that polls.
+fn ticker<P: Poller<Database<Vault>>>(
+    mapping: Mapping,
+    poller: P,
+    credentials: impl FnMut(&str, &PostgresStore) -> Database<Vault>,
+) -> Result<Ticker<P, Database<Vault>>, Error> {
+    let jobs = poller.jobs(&mapping);
+    let sinks = Sinks::new(&mapping, jobs.iter().flat_map(|job| job.pipelines.iter().copied()), credentials);
+    drop(jobs);
+    Ticker::new(Arc::new(mapping), sinks, poller)
+}
+
+/// A tick. A pipeline that fails is in the answer, with what to do about it; Lambda would get an error.
+async fn tick<P: Poller<Database<Vault>>>(
+    ticker: &mut Ticker<P, Database<Vault>>,
+    event: &Bytes,
+) -> Result<Answer, Error> {
+    let request = tick::Request::of_payload(event)?;
+    let report = Box::pin(ticker.tick(&request, &Unlimited)).await?;
+    let sum = |figure: fn(&tick::Progress) -> u64| report.pipelines().iter().map(figure).sum();
+    Ok(Answer {
+        response: json_of(&report)?,
+        failed: report.has_more() || report.pipelines().iter().any(|progress| progress.state == "failed"),
+        records: sum(|progress| progress.records),
+        applied: sum(|progress| progress.applied),
+        stale: sum(|progress| progress.stale),
+        dead: sum(|progress| progress.dead),
+    })
 }
 
 fn json_of(answer: &impl serde::Serialize) -> Result<Value, Error> {

@@ -43,26 +43,7 @@ locals {
       Resource  = [key]
       Condition = { StringEquals = { "kms:ViaService" = "dynamodb.${local.region}.${local.suffix}" } }
     } if key != null],
-    [for arns in [var.secret_arns] : {
-      Sid      = "Secrets"
-      Effect   = "Allow"
-      Action   = ["secretsmanager:GetSecretValue"]
-      Resource = arns
-    } if length(arns) > 0],
-    [for key in [var.secret_key_arn] : {
-      Sid      = "SecretKey"
-      Effect   = "Allow"
-      Action   = ["kms:Decrypt"]
-      Resource = [key]
-      # A secret's ARN has its region, which may be another; the key is in that one too.
-      Condition = { StringLike = { "kms:ViaService" = "secretsmanager.*.${local.suffix}" } }
-    } if key != null],
-    [for user in [var.database_user_arn] : {
-      Sid      = "Database"
-      Effect   = "Allow"
-      Action   = ["rds-db:connect"]
-      Resource = [user]
-    } if user != null],
+    local.sink_statements,
     flatten([for bucket in [var.on_failure_bucket] : [
       { Sid = "OnFailure", Effect = "Allow", Action = ["s3:PutObject"], Resource = ["arn:${local.partition}:s3:::${bucket}/*"] },
       { Sid = "OnFailureBucket", Effect = "Allow", Action = ["s3:ListBucket"], Resource = ["arn:${local.partition}:s3:::${bucket}"] },
@@ -73,33 +54,6 @@ locals {
       Action   = ["sqs:SendMessage"]
       Resource = [queue]
     } if queue != null],
-    flatten([for inside in [local.in_vpc] : [
-      {
-        Sid    = "Network"
-        Effect = "Allow"
-        Action = [
-          "ec2:AssignPrivateIpAddresses",
-          "ec2:CreateNetworkInterface",
-          "ec2:DeleteNetworkInterface",
-          "ec2:UnassignPrivateIpAddresses",
-        ]
-        Resource = ["arn:${local.partition}:ec2:${local.region}:${local.account}:*/*"]
-      },
-      # These two know no narrower resource.
-      {
-        Sid      = "NetworkList"
-        Effect   = "Allow"
-        Action   = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
-        Resource = ["*"]
-      },
-      # All of that is for Lambda, which makes the interface; our code has no use for it.
-      {
-        Sid       = "NetworkNotByCode"
-        Effect    = "Deny"
-        Action    = ["ec2:*"]
-        Resource  = ["*"]
-        Condition = { ArnEquals = { "lambda:SourceFunctionArn" = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${local.dynamodb_stream_name}" } }
-      },
-    ] if inside]),
+    local.network_statements,
   )
 }

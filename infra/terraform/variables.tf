@@ -36,6 +36,18 @@ variable "stream_arns" {
   }
 }
 
+variable "sequin_poll" {
+  description = "Whether there is a function that drains Sequin."
+  type        = bool
+  default     = false
+}
+
+variable "airtable_poll" {
+  description = "Whether there is a function that polls Airtable."
+  type        = bool
+  default     = false
+}
+
 variable "mapping_file" {
   description = "The mapping; a relative path is looked for in the package."
   type        = string
@@ -45,7 +57,7 @@ variable "mapping_file" {
 # ---- the database
 
 variable "secret_arns" {
-  description = "The secrets that the mapping names by `secret:`, as whole ARNs with their random suffix."
+  description = "The secrets that the mapping names by `secret:`, of the database and of the sources, as whole ARNs with their random suffix."
   type        = list(string)
   default     = []
 }
@@ -67,6 +79,23 @@ variable "database_user_arn" {
     )
     error_message = "Name one user of one database: arn:aws:rds-db:REGION:ACCOUNT:dbuser:RESOURCE-ID/USER."
   }
+}
+
+variable "database_host" {
+  description = "The host of the database in place of what the mapping or its secret says, such as the endpoint of an RDS Proxy."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.database_host == null || var.database_url == null
+    error_message = "Both database_host and database_url say where the database is. Give one of them."
+  }
+}
+
+variable "database_proxy" {
+  description = "Whether that is an RDS Proxy or another pooling one, in place of `proxy` in the mapping."
+  type        = bool
+  default     = null
 }
 
 variable "database_url" {
@@ -177,6 +206,38 @@ variable "table_key_arn" {
   default     = null
 }
 
+# ---- polling
+
+variable "poll_enabled" {
+  description = "Whether the schedules tick. For a pause that the source can bear."
+  type        = bool
+  default     = true
+}
+
+variable "sequin_rate" {
+  description = "When Sequin is drained. `every` in the mapping may make it rarer for a pipeline, not more frequent."
+  type        = string
+  default     = "rate(1 minute)"
+}
+
+variable "airtable_rate" {
+  description = "When Airtable is asked for changes; `every` in the mapping as with Sequin. Its plan may limit the requests of a month."
+  type        = string
+  default     = "rate(1 minute)"
+}
+
+variable "airtable_requests_per_second" {
+  description = "How many requests a second a base gets. Airtable allows 5 from everybody together."
+  type        = number
+  default     = 5
+}
+
+variable "poll_retry_attempts" {
+  description = "How often Lambda itself tries a failed tick again. The next tick does anyway; for rates of hours."
+  type        = number
+  default     = 0
+}
+
 # ---- the functions
 
 variable "architecture" {
@@ -208,6 +269,36 @@ variable "stream_reserved_concurrency" {
   default     = -1
 }
 
+variable "sequin_memory" {
+  description = "The memory of the function that drains Sequin, in MB."
+  type        = number
+  default     = 256
+}
+
+variable "sequin_timeout" {
+  description = "Its timeout in seconds. A tick takes as much of it as there is to do; the next goes on."
+  type        = number
+  default     = 60
+}
+
+variable "airtable_memory" {
+  description = "The memory of the function that polls Airtable, in MB."
+  type        = number
+  default     = 256
+}
+
+variable "airtable_timeout" {
+  description = "Its timeout in seconds. A sweep of the largest table should fit, at 500 records a second."
+  type        = number
+  default     = 300
+}
+
+variable "poll_reserved_concurrency" {
+  description = "Reserved concurrency of each function that polls; -1 for none. It needs none, since a lease lets one tick a pipeline work."
+  type        = number
+  default     = -1
+}
+
 variable "log_level" {
   description = "How much the functions log: error, warn, info, debug or trace. Never a row value."
   type        = string
@@ -234,8 +325,76 @@ variable "iterator_age_alarm" {
   default     = 43200000
 }
 
+variable "poll_errors_alarm" {
+  description = "From how many failed ticks in a quarter of an hour there is an alarm. With a rate of 15 minutes or more, 1."
+  type        = number
+  default     = 3
+}
+
+variable "poll_overdue_alarm" {
+  description = "For how many seconds a polled pipeline may be late, or all ticks stay away, until there is an alarm. At least three times the rarest rate."
+  type        = number
+  default     = 900
+}
+
 variable "dashboard" {
   description = "Whether there is a dashboard."
   type        = bool
   default     = true
+}
+
+# ---- webhooks
+
+variable "webhook" {
+  description = "Whether there is a function that takes webhooks."
+  type        = bool
+  default     = false
+}
+
+variable "webhook_rate_limit" {
+  description = "How many requests a second the HTTP API lets through."
+  type        = number
+  default     = 100
+}
+
+variable "webhook_burst_limit" {
+  description = "How many requests at once beyond that."
+  type        = number
+  default     = 200
+}
+
+variable "webhook_queue" {
+  description = "Whether there is a queue, for hooks with `mode: queue`."
+  type        = bool
+  default     = false
+}
+
+variable "webhook_workers" {
+  description = "How many batches of the queue are worked on at once, each with a database connection of its own."
+  type        = number
+  default     = 2
+}
+
+variable "webhook_bucket" {
+  description = "The S3 bucket for bodies that are larger than a message of the queue, with `too_large: s3`. Give it a lifecycle of 19 days or more."
+  type        = string
+  default     = null
+}
+
+variable "webhook_memory" {
+  description = "The memory of the function that takes webhooks, in MB. A body may have 24 MB, uncompressed."
+  type        = number
+  default     = 512
+}
+
+variable "webhook_timeout" {
+  description = "Its timeout in seconds. An HTTP API waits for 30 at most."
+  type        = number
+  default     = 30
+}
+
+variable "webhook_reserved_concurrency" {
+  description = "Reserved concurrency, which is also the most database connections, and what an attacker can make you pay; -1 for none, which small accounts must have."
+  type        = number
+  default     = -1
 }

@@ -33,30 +33,36 @@ pub struct Bundle {
 
 impl Bundle {
     /// Deploys the template as `stack`, with `mapping` as the text of `tributary.yaml` and parameters in place of the
-    /// defaults. Panics when that fails.
+    /// defaults. Panics when that fails. Of functions that are switched off there is no program, also for a later
+    /// deployment.
     pub async fn deploy(stack: &str, mapping: &str, parameters: &[(&str, &str)]) -> Self {
-        let bundle = Bundle::prepared(stack, mapping, true).await;
+        let bundle = Bundle::prepared(stack, mapping, Some(parameters)).await;
         bundle.redeploy(parameters).await;
         bundle
     }
 
     /// As [`Bundle::deploy`], for a deployment that is expected to be refused: what the SAM CLI said, in one line.
     pub async fn refused(stack: &str, mapping: &str, parameters: &[(&str, &str)]) -> String {
-        let bundle = Bundle::prepared(stack, mapping, false).await;
+        let bundle = Bundle::prepared(stack, mapping, None).await;
         let output = bundle.sam(parameters).await;
         assert!(!output.status.success(), "it is deployed: {}", said(&output));
         said(&output).split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    /// With `runnable`, the functions are the real ones. Else nothing that could run lies in their place.
-    async fn prepared(stack: &str, mapping: &str, runnable: bool) -> Self {
+    /// The functions that these parameters switch on are the real ones. Nothing that could run lies in the place of others.
+    async fn prepared(stack: &str, mapping: &str, parameters: Option<&[(&str, &str)]>) -> Self {
         let aws = Aws::with_functions().await;
         let place = aws.make_directory(stack);
         fs::write(place.join("tributary.yaml"), mapping).expect("write the mapping");
         let bundle = Bundle { aws, stack: stack.to_owned(), place };
         aws.create_bucket(&bundle.bucket()).await;
         let place = bundle.place.clone();
-        tokio::task::spawn_blocking(move || build(&place, runnable)).await.expect("build what the template names");
+        let template = fs::read_to_string(template_file()).expect("read the template");
+        let (template, functions) = with_artifacts(&template, &place);
+        fs::write(place.join("template.yaml"), template).expect("write the template");
+        let runs = |name: &str| parameters.is_some_and(|parameters| is_on(name, parameters));
+        let functions: Vec<(String, bool)> = functions.into_iter().map(|name| (name.clone(), runs(&name))).collect();
+        tokio::task::spawn_blocking(move || build(&place, &functions)).await.expect("build what the template names");
         bundle
     }
 
@@ -150,6 +156,13 @@ impl Bundle {
         }
     }
 
+    /// Invokes a function as a schedule does in AWS: nobody waits for the answer, and Lambda puts a failure to the destination.
+    pub async fn invoke_unattended(&self, function: &str, payload: impl Into<Bytes>) {
+        let path = format!("/2015-03-31/functions/{}/invocations", self.function_name(function));
+        let headers = [("x-amz-invocation-type", "Event")];
+        self.aws.request("lambda", "POST", &path, &headers, payload).await.success();
+    }
+
     /// What a function has written to its log group so far, a line each.
     pub async fn log_lines(&self, function: &str) -> Vec<String> {
         let group = format!("/aws/lambda/{}", self.function_name(function));
@@ -197,20 +210,25 @@ impl Bundle {
     }
 }
 
-/// What `sam build` does: artifacts at `place`, and a template that names them.
-fn build(place: &Path, runnable: bool) {
-    let template = fs::read_to_string(template_file()).expect("read the template");
-    let (changed, functions) = with_artifacts(&template, place);
-    fs::write(place.join("template.yaml"), changed).expect("write the template");
-    for function in functions {
-        let folder = place.join("functions").join(&function);
+/// Whether a function runs with these parameters: its switch is its name.
+fn is_on(function: &str, parameters: &[(&str, &str)]) -> bool {
+    let words = function.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+    let switch: String = words.collect();
+    let given = parameters.iter().find(|(name, _)| **name == switch).map(|(_, value)| (*value).to_owned());
+    given.unwrap_or_else(|| default_of(&switch)) == "on"
+}
+
+/// What `sam build` does: artifacts at `place`, of the functions that shall run.
+fn build(place: &Path, functions: &[(String, bool)]) {
+    for (function, runs) in functions {
+        let folder = place.join("functions").join(function);
         fs::create_dir_all(&folder).expect("make a directory");
         let bootstrap = folder.join("bootstrap");
-        if !runnable {
+        if !runs {
             fs::write(bootstrap, "nobody starts it").expect("write a file");
             continue;
         }
-        fs::copy(built(&function), &bootstrap).expect("copy a function");
+        fs::copy(built(function), &bootstrap).expect("copy a function");
         // As what is deployed is stripped; of 59 MB it leaves 32. A machine without the program has slower tests.
         let _ = Command::new("strip").arg(&bootstrap).output();
     }
@@ -259,6 +277,17 @@ fn said(output: &Output) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_function_runs_when_its_switch_is_on() {
+        let check = |function: &str, parameters: &[(&str, &str)], expect: bool| {
+            assert_eq!(is_on(function, parameters), expect, "{function} {parameters:?}");
+        };
+        check("dynamodb-stream", &[], true);
+        check("dynamodb-stream", &[("StreamArn", "x"), ("DynamodbStream", "off")], false);
+        check("sequin-poll", &[], false);
+        check("sequin-poll", &[("SequinPoll", "on")], true);
+    }
 
     #[test]
     fn only_code_and_layer_change() {

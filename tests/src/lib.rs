@@ -19,7 +19,6 @@
 //! # }
 //! ```
 
-pub mod airtable;
 mod aws;
 mod bundle;
 mod database;
@@ -29,7 +28,6 @@ pub mod gateway;
 mod proxy;
 mod python;
 mod runtime_api;
-pub mod sequin;
 mod tools;
 mod watch;
 
@@ -40,4 +38,5 @@ pub use function::{Function, built};
 pub use gateway::Gateway;
 pub use proxy::Proxy;
 pub use runtime_api::{Invocation, RuntimeApi};
+pub use tributary_stand_in::{airtable, sequin};
 pub use watch::Watch;

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &Args, backfill: &Backfill, output: &mut Output) -
 }
 
 /// Ends with the first Ctrl-C, with time to commit what is in flight and to give the lease back.
-struct UntilInterrupted(Interrupt);
+pub(super) struct UntilInterrupted(pub(super) Interrupt);
 
 impl Budget for UntilInterrupted {
     fn remaining(&self) -> Option<Duration> {

@@ -1,8 +1,11 @@
 //! `tributary migrate`: what the mapping's tables lack, added or only printed.
 
 use serde_json::json;
+use tributary_core::auto::{self, Names};
 use tributary_postgres::Plan;
+use tributary_runtime::auto::following;
 
+use super::recreate;
 use crate::args::{Args, Migrate};
 use crate::failure::{End, Failure};
 use crate::output::Output;
@@ -10,9 +13,21 @@ use crate::sink::Sink;
 use crate::{mapping, sink};
 
 pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> Result<End, Failure> {
+    if let Some(pipeline) = &migrate.recreate {
+        return Box::pin(recreate::run(args, migrate, pipeline, output)).await;
+    }
     let mapping = mapping::read(&args.mapping)?;
     let mut plans = Vec::new();
+    let mut later = Vec::new();
     for mut sink in sink::all(args, &mapping)? {
+        for pipeline in sink.pipelines.iter().filter(|pipeline| auto::follows(pipeline)) {
+            // Columns that it had; the others come when its source is asked.
+            let names = sink.postgres.stored(&pipeline.name, auto::PARTITION).await?;
+            let names = names.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
+            sink.postgres.know(following(&auto::remembered(pipeline, &names)?), false);
+            let tables = following(pipeline).into_iter().filter(|table| !names.knows(table));
+            later.extend(tables.map(|table| table.qualified_name()));
+        }
         // What stands in the way is the result here, not an error.
         let plan = sink.postgres.plan().await?;
         let done = !migrate.dry_run && plan.refusals.is_empty();
@@ -22,7 +37,7 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> 
     let refused = plans.iter().any(|(_, plan, _)| !plan.refusals.is_empty());
     output.document(|| {
         let all: Vec<_> = plans.iter().map(|(sink, plan, done)| document(sink, plan, *done)).collect();
-        json!({ "dry_run": migrate.dry_run, "datastores": all })
+        json!({ "dry_run": migrate.dry_run, "datastores": all, "columns_follow": later })
     })?;
     // With one database, its name tells nothing.
     let named = plans.len() > 1;
@@ -34,6 +49,9 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> 
             (false, false) => {}
         }
         print_refusals(&name, plan, output)?;
+    }
+    for table in &later {
+        output.line(&format!("-- {table}: the columns that follow its source are added when that is read first"))?;
     }
     if refused && !migrate.dry_run {
         output.line("nothing was changed there; `tributary migrate --dry-run` prints the rest of the plan")?;

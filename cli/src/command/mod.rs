@@ -6,8 +6,11 @@ mod dead_letters;
 mod demo;
 mod generate;
 mod hook;
+mod infer;
 mod invoke;
 mod migrate;
+mod poll;
+mod recreate;
 mod redrive;
 mod replay;
 mod replay_stream;
@@ -36,6 +39,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
             Command::Hook(hook) => Box::pin(hook::run(args, hook, output)).await,
             Command::ReplayStream(replay) => Box::pin(replay_stream::run(args, replay, output)).await,
             Command::Redrive(redrive) => Box::pin(redrive::run(args, redrive, output)).await,
+            Command::Infer(infer) => Box::pin(infer::run(args, infer, output)).await,
+            Command::Poll(poll) => Box::pin(poll::run(args, poll, output)).await,
             Command::Status => Box::pin(status::run(args, output)).await,
             Command::DeadLetters(letters) => Box::pin(dead_letters::run(args, letters, output)).await,
         }

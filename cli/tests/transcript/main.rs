@@ -4,6 +4,7 @@
 
 mod demo;
 mod dynamodb;
+mod infer;
 mod local;
 mod offline;
 mod operate;

@@ -113,6 +113,19 @@ impl Said {
         self
     }
 
+    /// Without the log.
+    pub(crate) fn stdout_only(mut self) -> Self {
+        self.stderr.clear();
+        self
+    }
+
+    /// Only the lines that begin so.
+    pub(crate) fn narrowed_to(mut self, start: &str) -> Self {
+        let lines: Vec<&str> = self.stdout.lines().filter(|line| line.starts_with(start)).collect();
+        self.stdout = lines.join("\n");
+        self
+    }
+
     /// What was said, for a snapshot.
     pub(crate) fn transcript(&self) -> String {
         let Said { stdout, stderr, code } = self;

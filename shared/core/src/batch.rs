@@ -101,7 +101,8 @@ pub struct Fence {
 pub struct Outcome {
     /// Rows written, tombstones among them.
     pub applied: u64,
-    /// Changes that were not newer than what is stored, or than another change of the same batch.
+    /// Changes that were not newer than what is stored, or than another change of the same batch; and parts of an item that
+    /// became one row with another change of the batch.
     pub stale: u64,
     /// Changes that were newer and changed nothing; only the batches of an only writer tell.
     pub unchanged: u64,

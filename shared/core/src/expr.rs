@@ -16,7 +16,7 @@ mod python;
 mod spelling;
 
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use minijinja::{AutoEscape, Environment, ErrorKind, Expression, UndefinedBehavior, Value as Jinja};
 
@@ -49,9 +49,10 @@ pub struct Context<'v> {
 /// Results are values like those of a source: numbers come back as exact decimal digits. Integers up to `i128` are
 /// exact in arithmetic. A fraction is an `f64` where that holds its very digits; one with more digits passes through
 /// unharmed, but to calculate or compare with it is an error, never a silent loss.
-#[derive(Debug)]
+/// A copy shares the code.
+#[derive(Clone, Debug)]
 pub struct Program {
-    code: Code,
+    code: Arc<Code>,
     names: Lexis,
     /// The lambda's parameter: another name for the row.
     parameter: Option<String>,
@@ -163,12 +164,12 @@ impl Program {
             let expression = compile(text).map_err(moved)?;
             (Code::Expression(Box::new(expression)), Lexis::of_expression(text, &LANGUAGE).map_err(moved)?)
         };
-        Ok(Program { code, names, parameter })
+        Ok(Program { code: Arc::new(code), names, parameter })
     }
 
     /// Whether this gives a typed value; if not, it gives text.
     pub fn is_expression(&self) -> bool {
-        matches!(self.code, Code::Expression(_))
+        matches!(*self.code, Code::Expression(_))
     }
 
     /// Which fields of the row the program names; those that it reads through `row`, `r` or a lambda's parameter too.
@@ -196,7 +197,7 @@ impl Program {
     /// many digits to calculate with, or the program takes too many steps.
     pub fn eval(&self, context: &Context<'_>) -> Result<Value> {
         let scope = self.scope(context)?;
-        match &self.code {
+        match &*self.code {
             Code::Expression(expression) => convert::back(&expression.eval(scope).map_err(|e| failed(&e))?),
             Code::Single(expression) => {
                 let value = expression.eval(scope).map_err(|e| failed(&e))?;
@@ -217,7 +218,7 @@ impl Program {
     /// # Errors
     /// As [`Program::eval`]; `Config` when the program is a template of several parts, whose text has no truth.
     pub fn holds(&self, context: &Context<'_>) -> Result<bool> {
-        match &self.code {
+        match &*self.code {
             Code::Expression(expression) | Code::Single(expression) => {
                 Ok(expression.eval(self.scope(context)?).map_err(|e| failed(&e))?.is_true())
             }
@@ -227,7 +228,7 @@ impl Program {
 
     /// Whether the program can be a condition.
     pub fn is_condition(&self) -> bool {
-        !matches!(self.code, Code::Template(_))
+        !matches!(*self.code, Code::Template(_))
     }
 
     fn is_bound(&self, name: &str) -> bool {

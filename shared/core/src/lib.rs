@@ -2,6 +2,7 @@
 //!
 //! Pure: no tokio, no AWS, no clock, no environment, no network. What it needs of the world is handed in.
 
+pub mod auto;
 pub mod batch;
 pub mod cast;
 pub mod cell;

@@ -175,7 +175,7 @@ pub struct AirtableStore {
 }
 
 /// From one source to the tables of one sink.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pipeline {
     /// The name.
     pub name: String,
@@ -351,7 +351,7 @@ pub enum AirtableFeed {
 }
 
 /// Where a table's values come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// Which part of the item is a row.
     pub scope: Scope,
@@ -366,7 +366,7 @@ pub struct Route {
 }
 
 /// Which part of the item is a row.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Scope {
     /// The item.
     Root,
@@ -377,7 +377,7 @@ pub enum Scope {
 }
 
 /// Where a column's value comes from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Binding {
     /// The place.
     pub from: From,
@@ -386,7 +386,7 @@ pub struct Binding {
 }
 
 /// The place of a value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum From {
     /// A path within the row's part of the item.
     Row(Path),

@@ -122,23 +122,37 @@ pub(crate) async fn run(session: &Session, tables: &[Table]) -> Result<Plan> {
     let failed = |error| classify(error, "migrate");
     let client = session.client();
     client.batch_execute("begin").await.map_err(failed)?;
-    client.batch_execute(&format!("select pg_advisory_xact_lock({ADVISORY_LOCK})")).await.map_err(failed)?;
-    let done = async {
-        let plan = dry_run(session, tables).await?;
-        if !plan.refusals.is_empty() {
-            plan.must_be_empty()?;
-        }
-        for step in &plan.steps {
-            let doing = format!("migrate: {}", step.why);
-            client.batch_execute(&step.sql).await.map_err(|e| classify(e, &doing))?;
-            tracing::info!(why = step.why, "migrated");
-        }
-        Ok(plan)
-    };
-    let done: Result<Plan> = Box::pin(done).await;
+    let done = Box::pin(async {
+        lock(session).await?;
+        add(session, tables).await
+    });
+    let done: Result<Plan> = done.await;
     let end = if done.is_ok() { "commit" } else { "rollback" };
     client.batch_execute(end).await.map_err(failed)?;
     done
+}
+
+/// Takes the lock of migrations until the transaction ends.
+pub(crate) async fn lock(session: &Session) -> Result<()> {
+    let lock = format!("select pg_advisory_xact_lock({ADVISORY_LOCK})");
+    session.client().batch_execute(&lock).await.map_err(|e| classify(e, "migrate"))
+}
+
+/// Adds what is missing, in a transaction that somebody else ends.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn add(session: &Session, tables: &[Table]) -> Result<Plan> {
+    let plan = dry_run(session, tables).await?;
+    if !plan.refusals.is_empty() {
+        plan.must_be_empty()?;
+    }
+    for step in &plan.steps {
+        let doing = format!("migrate: {}", step.why);
+        session.client().batch_execute(&step.sql).await.map_err(|e| classify(e, &doing))?;
+        tracing::info!(why = step.why, "migrated");
+    }
+    Ok(plan)
 }
 
 async fn add_schemas(session: &Session, tables: &[Table], found: &[Option<Found>], plan: &mut Plan) -> Result<()> {
@@ -194,7 +208,7 @@ fn create(table: &Table) -> String {
 }
 
 /// Rows that are there before the adoption get version −1, so that a backfill may fill them.
-fn own_columns(table: &Table) -> Vec<(&str, String)> {
+pub(crate) fn own_columns(table: &Table) -> Vec<(&str, String)> {
     let meta = &table.meta;
     let version = match meta.version_type {
         VersionType::Numeric => format!("numeric not null default -1 check ({} <> 'NaN')", quote(&meta.version)),

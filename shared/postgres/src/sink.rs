@@ -1,6 +1,6 @@
 //! The Postgres sink: one connection, batches as one transaction, retries within the budget.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ pub struct Postgres<C> {
     credentials: C,
     pub(crate) tables: Vec<Table>,
     auto_migrate: bool,
+    /// Those tables, by qualified name, whose columns follow their source: what they lack is always added.
+    pub(crate) follows: BTreeSet<String>,
     pub(crate) session: Option<Session>,
     pub(crate) writers: Writers,
     /// Whether the next batch may have been applied already.
@@ -61,7 +63,8 @@ pub struct Postgres<C> {
 impl<C: Credentials> Postgres<C> {
     /// A sink for these tables. With `auto_migrate`, what they lack is added at the first connection.
     pub fn new(credentials: C, tables: Vec<Table>, auto_migrate: bool) -> Self {
-        Postgres { credentials, tables, auto_migrate, session: None, writers: Writers::new(), suspect: false }
+        let (follows, writers) = (BTreeSet::new(), Writers::new());
+        Postgres { credentials, tables, auto_migrate, follows, session: None, writers, suspect: false }
     }
 
     /// Connects, checks the tables against the mapping and prepares the statements. A function calls this while it is
@@ -96,7 +99,10 @@ impl<C: Credentials> Postgres<C> {
         if !alive {
             self.session = None;
             let mut session = self.open().await?;
-            self.writers = catalog::check(&mut session, &self.tables, self.auto_migrate).await?;
+            let (following, others): (Vec<Table>, Vec<Table>) =
+                self.tables.iter().cloned().partition(|table| self.follows.contains(&table.qualified_name()));
+            self.writers = catalog::check(&mut session, &others, self.auto_migrate).await?;
+            self.writers.extend(catalog::check(&mut session, &following, true).await?);
             let writes = self.writers.values().flat_map(Writer::common);
             let common = writes.map(|s| (s.sql.clone(), s.types()));
             let own = [

@@ -28,6 +28,7 @@ use tributary_postgres::Credentials;
 use tributary_sources::airtable::client::Pace;
 use tributary_sources::airtable::{Airtable, Refusal, Trouble};
 
+use crate::auto::Following;
 use crate::secrets::Secrets;
 use crate::tick::{Ended, Job, Poller, Share, Stop, Turn};
 use run::{Reach, Run, Warm};
@@ -99,7 +100,8 @@ impl<C: Credentials, S: Secrets> Poller<C> for AirtablePoll<S> {
             self.connect(name, store).await?;
             let client = self.clients.get(name).ok_or_else(wrong)?;
             let warm = self.warm.entry(pipeline.name.clone()).or_default();
-            let mut run = Run::new(turn, client, budget, pipeline, source, warm, self.window);
+            let following = Following::begin(turn, pipeline).await?;
+            let mut run = Run::new(turn, client, budget, following, source, warm, self.window);
             match Box::pin(run.all()).await {
                 Ok(Reach::Done) => return Ok(Ended::Drained),
                 Ok(Reach::More) => return Ok(Ended::More),

@@ -8,6 +8,7 @@
 mod dynamodb;
 #[cfg(any(test, not(feature = "profiles")))]
 mod environment;
+#[cfg(feature = "sdk")]
 pub(crate) mod http;
 
 #[cfg(feature = "dynamodb")]
@@ -84,17 +85,4 @@ pub async fn credentials() -> Result<Credentials> {
         }
         _ => none().with_source(error),
     })
-}
-
-/// Whether a call failed for want of credentials. The SDK reports that as a failed dispatch and tells the reason only in
-/// the chain of causes.
-pub(crate) fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if cause.to_string().contains("credentials") {
-            return true;
-        }
-        next = cause.source();
-    }
-    false
 }

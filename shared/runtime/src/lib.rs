@@ -7,6 +7,7 @@
 
 #[cfg(feature = "airtable")]
 pub mod airtable_poll;
+pub mod auto;
 pub mod aws;
 #[cfg(feature = "dynamodb")]
 pub mod backfill;

@@ -1,14 +1,16 @@
 //! Dead letters once more: decoded, routed and applied as on their first day, with the mapping of today.
 
 use bytes::Bytes;
+use tributary_core::auto::{self, Names};
 use tributary_core::batch::{Batch, Rejected};
-use tributary_core::event::{Decoded, Event, Origin, Undecodable};
+use tributary_core::event::{Body, Decoded, Event, Origin, Undecodable};
 use tributary_core::pipeline::{Mapping, Pipeline, SourceKind};
 use tributary_core::route::route;
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::{Error, Result};
 use tributary_postgres::{Credentials, Letter, Postgres, Which};
 
+use crate::auto::remembered;
 use crate::clock::unix_micros;
 
 /// What came of a replay.
@@ -35,13 +37,25 @@ pub async fn replay<C: Credentials>(
         Error::config(format!("the mapping has no pipeline `{pipeline}`"))
             .with_hint("its dead letters can be discarded, or replayed with a mapping that has it")
     })?;
+    let shares = |one: &&Pipeline| one.sink == pipeline.sink && one.source.datastore == pipeline.source.datastore;
+    let mut now: Vec<(Pipeline, Names)> = Vec::new();
+    for one in mapping.pipelines.iter().filter(shares).filter(|one| auto::follows(one)) {
+        now.push(Box::pin(remembered(sink, one)).await?);
+    }
     let mut parts: Vec<Part<'_>> = Vec::new();
     // Letters by id, and whether they are done with.
     let mut ids = Vec::with_capacity(letters.len());
     for (number, letter) in letters.into_iter().enumerate() {
         ids.push(letter.id);
         let first_at = (letter.first_at * 1e6) as i64;
-        for (owner, decoded) in owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload), first_at)? {
+        let decoded = owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload), first_at)?;
+        for (mut owner, mut decoded) in decoded {
+            if let Some((now, names)) = now.iter().find(|(now, _)| now.name == owner.name) {
+                owner = now;
+                if let Ok(Event { body: Body::Part { now, .. } | Body::Image { now, .. }, .. }) = &mut decoded {
+                    names.add_ids(now);
+                }
+            }
             let part = match parts.iter_mut().position(|part| part.pipeline.name == owner.name) {
                 Some(position) => &mut parts[position],
                 None => {

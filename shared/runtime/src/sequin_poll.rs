@@ -9,6 +9,7 @@
 //! correctness.
 
 mod catalog;
+mod fields;
 mod message;
 mod moved;
 mod pace;
@@ -27,6 +28,7 @@ use tributary_postgres::Credentials;
 use tributary_sources::http::Client;
 use tributary_sources::sequin::consumer::Settle;
 
+use crate::auto::Following;
 use crate::secrets::Secrets;
 use crate::tick::{Ended, Job, Poller, Share, Turn};
 use catalog::Catalogs;
@@ -91,8 +93,20 @@ impl<S: Secrets, C: Credentials> Poller<C> for SequinPoll<S> {
         self.catalogs.open(&first.source.datastore, &queue, turn, budget).await?;
         let hold = ack_wait.min(LONGEST_HOLD);
         let catalogs = &mut self.catalogs;
-        let mut drain =
-            Drain { turn, queue, pace, catalogs, store: &first.source.datastore, hold, lost: Lost::default() };
+        let mut following = Vec::with_capacity(turn.pipelines().len());
+        for pipeline in turn.pipelines() {
+            following.push(Following::begin(turn, pipeline).await?);
+        }
+        let mut drain = Drain {
+            turn,
+            queue,
+            pace,
+            catalogs,
+            following,
+            store: &first.source.datastore,
+            hold,
+            lost: Lost::default(),
+        };
         let ended = Box::pin(drain.all(budget)).await;
         drain.tell_lost(first);
         ended
@@ -122,6 +136,7 @@ struct Drain<'d, 't, S, C> {
     queue: Queue<'d, S>,
     pace: &'d Pace,
     catalogs: &'d mut Catalogs,
+    following: Vec<Following<'t>>,
     store: &'d str,
     hold: Duration,
     lost: Lost,
@@ -190,7 +205,7 @@ impl<S: Secrets, C: Credentials> Drain<'_, '_, S, C> {
         if let Err(error) = prepared {
             return Err((next, error));
         }
-        let Drain { turn, queue, pace, catalogs, store, hold, lost } = self;
+        let Drain { turn, queue, pace, catalogs, following, store, hold, lost } = self;
         let committed = Cell::new(false);
         let pulling = async {
             while pull && !committed.get() && pace.has_room(&next) && budget.allows(pace.round()) {
@@ -204,12 +219,16 @@ impl<S: Secrets, C: Credentials> Drain<'_, '_, S, C> {
         };
         let committing = async {
             let began = Instant::now();
-            let batches = ready.batches(turn.pipelines(), catalogs.get(store));
-            let limit = turn.whole().at_most(ready.left(*hold).max(LEAST_COMMIT));
-            for (pipeline, batch) in &batches {
-                turn.apply_within(pipeline, batch, &limit).await?;
+            let collections = catalogs.get(store);
+            for messages in fields::alike(ready.messages(), following) {
+                fields::meet(&messages, following, collections, turn).await?;
+                let pipelines: Vec<Arc<Pipeline>> = following.iter().map(|one| Arc::clone(one.pipeline())).collect();
+                let pipelines: Vec<&Pipeline> = pipelines.iter().map(|pipeline| &**pipeline).collect();
+                let limit = turn.whole().at_most(ready.left(*hold).max(LEAST_COMMIT));
+                for (pipeline, batch) in Portion::batches(&messages, &pipelines, collections) {
+                    turn.apply_within(pipeline, &batch, &limit).await?;
+                }
             }
-            drop(batches);
             pace.committed(ready.len(), began.elapsed());
             let began = Instant::now();
             let acknowledged = queue.settle(Settle::Ack, ready.ids(), &turn.whole()).await;
@@ -244,8 +263,16 @@ impl<S: Secrets, C: Credentials> Drain<'_, '_, S, C> {
         }
     }
 
-    /// Nothing came. The former Sequin says what it holds back.
+    /// Nothing came. The former Sequin says what it holds back; and an answer that was too long has leased what it held.
     fn drained(&mut self, pending: Option<u64>) -> Result<Ended> {
+        if self.pace.missed() {
+            if let Some(first) = self.turn.pipelines().first() {
+                let text =
+                    "an answer of Sequin was too long; its messages come again when their lease ends, a few at a time";
+                self.turn.note(first, text);
+            }
+            return Ok(Ended::Later);
+        }
         if let (Some(pending @ 1..), Some(first)) = (pending, self.turn.pipelines().first()) {
             let text = format!(
                 "Sequin holds {pending} more messages back: somebody else reads this consumer, or its max_ack_pending is reached"

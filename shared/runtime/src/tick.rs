@@ -160,7 +160,7 @@ impl<P: Poller<C>, C: Credentials> Ticker<P, C> {
                     let now = unix_micros();
                     report.overdue(&job, state.overdue(job.every, now));
                     match state.rests(job.every, now).filter(|_| !request.force) {
-                        Some(rest) => report.resting(&job, rest),
+                        Some(rest) => report.resting(&job, &rest),
                         None => due.push((state, job)),
                     }
                 }

@@ -3,19 +3,25 @@
 //! Fetched when first needed, kept for a few minutes, forgotten when a server refuses them: a rotated secret is picked up
 //! without a restart.
 
+mod refusal;
+#[cfg(any(test, not(feature = "sdk")))]
+mod request;
+#[cfg(feature = "sdk")]
+pub(crate) mod sdk;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "sdk")]
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::config::Region;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 use tributary_core::pipeline::SecretRef;
-use tributary_core::{Error, Kind, Result};
+use tributary_core::{Error, Result};
 
 use crate::aws;
 use crate::secrets::{Secret, Secrets};
+use refusal::Refusal;
 
 /// How long a fetched secret is used before it is fetched again.
 const KEPT: Duration = Duration::from_secs(300);
@@ -23,19 +29,49 @@ const KEPT: Duration = Duration::from_secs(300);
 /// The secrets of this process.
 #[derive(Debug, Default)]
 pub struct Vault {
-    client: OnceCell<Client>,
+    keeper: OnceCell<Keeper>,
     kept: Mutex<HashMap<String, (Instant, Secret)>>,
 }
 
+/// Who is asked for a secret: Secrets Manager, in one of two ways.
+#[derive(Clone, Debug)]
+enum Keeper {
+    #[cfg(feature = "sdk")]
+    Sdk(Client),
+    #[cfg(any(test, not(feature = "sdk")))]
+    Request(Box<aws_config::SdkConfig>),
+}
+
+impl Keeper {
+    /// The keeper of this process.
+    async fn of_process() -> Self {
+        let config = aws::config().await;
+        #[cfg(feature = "sdk")]
+        let keeper = Keeper::Sdk(Client::new(config));
+        #[cfg(not(feature = "sdk"))]
+        let keeper = Keeper::Request(Box::new(config.clone()));
+        keeper
+    }
+
+    async fn text(&self, name: &str) -> Result<Option<String>, Refusal> {
+        match self {
+            #[cfg(feature = "sdk")]
+            Keeper::Sdk(client) => sdk::text(client, name, region_of(name)).await,
+            #[cfg(any(test, not(feature = "sdk")))]
+            Keeper::Request(config) => request::text(config, name, region_of(name)).await,
+        }
+    }
+}
+
 impl Vault {
-    /// A vault that makes its client of Secrets Manager when it first needs one.
+    /// A vault that turns to Secrets Manager when it first needs to.
     pub fn new() -> Self {
         Vault::default()
     }
 
-    /// A vault over this client.
-    pub fn with_client(client: Client) -> Self {
-        Vault { client: OnceCell::new_with(Some(client)), kept: Mutex::default() }
+    #[cfg(test)]
+    fn of(keeper: Keeper) -> Self {
+        Vault { keeper: OnceCell::new_with(Some(keeper)), kept: Mutex::default() }
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<String, (Instant, Secret)>> {
@@ -55,14 +91,8 @@ impl Vault {
     }
 
     async fn fetch(&self, name: &str) -> Result<Secret> {
-        let client = self.client.get_or_init(async || Client::new(aws::config().await)).await;
-        let mut request = client.get_secret_value().secret_id(name).customize();
-        if let Some(region) = region_of(name) {
-            let there = aws_sdk_secretsmanager::config::Builder::new().region(Region::new(region.to_owned()));
-            request = request.config_override(there);
-        }
-        let answer = request.send().await.map_err(|error| refused(name, &error))?;
-        match answer.secret_string {
+        let keeper = self.keeper.get_or_init(Keeper::of_process).await;
+        match Box::pin(keeper.text(name)).await.map_err(|refusal| refusal.explain(name))? {
             Some(text) => Ok(Secret::new(text)),
             None => Err(Error::config(format!("the secret {name} is binary")).with_hint("store it as text or JSON")),
         }
@@ -136,64 +166,6 @@ fn region_of(name: &str) -> Option<&str> {
     let mut parts = name.split(':');
     (parts.next()? == "arn").then_some(())?;
     parts.nth(2).filter(|region| !region.is_empty())
-}
-
-/// Says what to do about a refusal. The SDK's own error is left behind: its raw response is where a secret would be.
-fn refused<E: ProvideErrorMetadata + std::error::Error + 'static, R: std::fmt::Debug + 'static>(
-    name: &str,
-    error: &SdkError<E, R>,
-) -> Error {
-    let (code, said) = match error {
-        SdkError::ServiceError(answer) => (answer.err().code().unwrap_or_default(), answer.err().message()),
-        _ => ("", None),
-    };
-    let (kind, message, hint) = match (error, code) {
-        (_, "ResourceNotFoundException") => {
-            (Kind::Config, format!("there is no secret {name}"), "check its name, and that it is in this region")
-        }
-        (_, "AccessDeniedException") => (
-            Kind::Config,
-            format!("the secret {name} may not be read"),
-            "allow the function's role secretsmanager:GetSecretValue on it, and kms:Decrypt if it has a key of its own",
-        ),
-        (_, "DecryptionFailure" | "DecryptionFailureException") => (
-            Kind::Config,
-            format!("the secret {name} cannot be decrypted"),
-            "allow the function's role kms:Decrypt on the secret's key, and check that the key is enabled",
-        ),
-        (_, "InvalidRequestException" | "InvalidParameterException" | "ValidationException") => {
-            (Kind::Config, format!("the secret {name} cannot be read"), "it may be scheduled for deletion")
-        }
-        (
-            _,
-            "UnrecognizedClientException"
-            | "InvalidSignatureException"
-            | "ExpiredTokenException"
-            | "InvalidClientTokenId"
-            | "MissingAuthenticationTokenException"
-            | "IncompleteSignatureException",
-        ) => (Kind::Auth, "AWS refuses the credentials".to_owned(), "sign in again, or check the function's role"),
-        (SdkError::ConstructionFailure(_), _) => (
-            Kind::Config,
-            format!("the secret {name} cannot be asked for"),
-            "set AWS_REGION, or name the secret by its ARN",
-        ),
-        _ if aws::lacks_credentials(error) => (
-            Kind::Config,
-            format!("there are no AWS credentials to read the secret {name}"),
-            "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        ),
-        _ => (
-            Kind::Unavailable,
-            format!("Secrets Manager doesn't answer for the secret {name}"),
-            "a function in a VPC needs a NAT gateway, or an interface endpoint for Secrets Manager",
-        ),
-    };
-    let explained = Error::new(kind, message).with_hint(hint);
-    match said {
-        Some(said) => explained.with_source(format!("{code}: {said}")),
-        None => explained,
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod failure;
 pub mod generate;
 pub mod rate;
 pub mod record;
+pub mod sample;
 pub mod scan;
 pub mod stream;
 pub mod table;

@@ -7,6 +7,7 @@
 pub mod airtable;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+pub mod guess;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(feature = "http")]

@@ -20,7 +20,7 @@ pub(crate) fn live(airtable: &Airtable, dice: &mut Rng, told: bool) {
             5 => airtable.destroy(HOMES, &[any(dice), any(dice)]),
             6 => {
                 let id = any(dice);
-                airtable.destroy(HOMES, &[id.clone()]);
+                airtable.destroy(HOMES, std::slice::from_ref(&id));
                 airtable.restore(HOMES, &id);
             }
             7 => drop(airtable.create(HOMES, (0..dice.usize(50..130)).map(|_| any_home(dice)).collect())),

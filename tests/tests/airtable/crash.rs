@@ -58,7 +58,6 @@ async fn killed_at_random_moments_it_loses_nothing_and_brings_nothing_back() {
         }
         let request = if tick % 3 == 0 { json!({ "tick": { "force": true } }) } else { json!({}) };
         if tick % 2 == 0 {
-            let begin = Instant::now();
             // In its first moments it starts.
             let moment = usual.mul_f64(dice.f64() * 1.2);
             let invocation = api.invoke(request.to_string(), Duration::from_secs(5));
@@ -72,7 +71,6 @@ async fn killed_at_random_moments_it_loses_nothing_and_brings_nothing_back() {
             function = started(&program, &file, &world, &api);
             // Nobody waits until it expires.
             world.database.execute("update tributary.lease set expires_at = now()").await;
-            let _ = begin;
         } else {
             let begin = Instant::now();
             // However it ends.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::{Map, Value as Json, json};
+use tributary_core::Result;
 use tributary_core::pipeline::{Mapping, SecretRef};
 use tributary_core::sink::{Budget, Unlimited};
-use tributary_core::{Error, Result};
 use tributary_postgres::connect::{Policy, Target};
 use tributary_runtime::airtable_poll::{AirtablePoll, Window};
 use tributary_runtime::secrets::{Secret, Secrets};
@@ -125,7 +125,7 @@ impl World {
         let database = Database::new(test).await;
         let mapping = Arc::new(read(&mapping(&airtable.url())));
         let tokens = Arc::new(Tokens(Mutex::new(Airtable::TOKEN.to_owned())));
-        let ticker = ticker(&mapping, &database, &tokens, FAST);
+        let ticker = ticker(&mapping, database.url(), &tokens, FAST);
         let mut world = World { airtable, database, mapping, tokens, pace: FAST, ticker };
         world.migrate().await;
         world
@@ -139,7 +139,12 @@ impl World {
 
     /// A new environment: nothing is warm.
     pub(crate) fn cool_down(&mut self) {
-        self.ticker = ticker(&self.mapping, &self.database, &self.tokens, self.pace);
+        self.ticker = ticker(&self.mapping, self.database.url(), &self.tokens, self.pace);
+    }
+
+    /// As of now as another user of the database.
+    pub(crate) fn sign_in(&mut self, url: &str) {
+        self.ticker = ticker(&self.mapping, url, &self.tokens, self.pace);
     }
 
     /// As of now by another mapping.
@@ -227,7 +232,7 @@ impl World {
             let row = json!({
                 "name": cell(NAME),
                 "rent": cell(RENT),
-                "free": cell(FREE).unwrap_or_else(|| json!(false)),
+                "free": cell(FREE).unwrap_or(Json::Bool(false)),
                 "tags": list(TAGS),
                 "photos": list(PHOTOS),
                 "total": if failed { Json::Null } else { total },
@@ -251,13 +256,8 @@ impl World {
     }
 }
 
-fn ticker(
-    mapping: &Arc<Mapping>,
-    database: &Database,
-    tokens: &Arc<Tokens>,
-    pace: Pace,
-) -> Ticker<AirtablePoll<Tokens>, Target> {
-    let target = Target::from_url(database.url(), &Policy::default()).unwrap();
+fn ticker(mapping: &Arc<Mapping>, url: &str, tokens: &Arc<Tokens>, pace: Pace) -> Ticker<AirtablePoll<Tokens>, Target> {
+    let target = Target::from_url(url, &Policy::default()).unwrap();
     let sinks = Sinks::new(mapping, mapping.pipelines.iter(), |_, _| target.clone());
     let window = Window { horizon: Duration::from_millis(20), overlap: Duration::from_secs(1) };
     let poller = AirtablePoll::new(Arc::clone(tokens)).with_pace(pace).with_window(window);
@@ -320,11 +320,6 @@ pub(crate) fn any_homes(dice: &mut Rng, count: usize) -> Vec<Json> {
 #[track_caller]
 pub(crate) fn notes(progress: &Progress, words: &str) {
     assert!(progress.notes.iter().any(|note| note.contains(words)), "{words}: {:?}", progress.notes);
-}
-
-#[allow(dead_code, reason = "for tests that want an error's whole text")]
-pub(crate) fn text(error: &Error) -> String {
-    format!("{error:#} / {}", error.hint().unwrap_or_default())
 }
 
 /// A budget of so much time.

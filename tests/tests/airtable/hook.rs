@@ -152,3 +152,16 @@ async fn a_base_that_is_full_of_hooks_says_what_to_do() {
     world.tick().await;
     assert_eq!(world.airtable.hooks().len(), 10);
 }
+
+#[tokio::test]
+async fn a_hook_that_was_switched_off_is_found_by_the_next_sweep() {
+    let (mut world, ids) = settled("off", "").await;
+    let hook = world.airtable.hooks()[0].0.clone();
+    world.airtable.disable_hook(&hook);
+    world.airtable.edit(HOMES, &ids[1], &json!({ NAME: "not told" }));
+    world.tick().await;
+    assert_eq!(world.differences().await.len(), 1, "nothing shows that it is off");
+    notes(&world.sweep().await, "it is disabled or has expired");
+    world.assert_same().await;
+    assert_eq!(world.airtable.hooks().len(), 1);
+}

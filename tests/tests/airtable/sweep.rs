@@ -181,3 +181,26 @@ async fn other_columns_are_filled_by_a_sweep_of_their_own() {
     assert_eq!(world.database.rows("select count(*) from home where changed is null").await, ["0"]);
     assert_eq!(world.asked().await.len(), 1, "and then no more");
 }
+
+#[tokio::test]
+async fn a_listing_that_lacks_records_buries_none() {
+    let mut world = World::new("lacks", "mass_delete: 1").await;
+    world.airtable.create(HOMES, any_homes(&mut Rng::with_seed(12), 30));
+    world.tick().await;
+    let rows = "select xmin, record_id, _deleted from home order by 2";
+    let before = world.database.rows(rows).await;
+
+    // Empty, by mistake: each record is asked for once more.
+    world.airtable.fail("listRecords", [Fault::Answer(200, r#"{"records":[]}"#)]);
+    world.sweep().await;
+    assert_eq!(world.database.rows(rows).await, before);
+
+    // Whose the record without an id is, nobody knows.
+    world.airtable.fail("listRecords", [Fault::Answer(200, r#"{"records":[{"fields":{}}]}"#)]);
+    let swept = world.sweep().await;
+    notes(&swept, "1 records came without an id; 30 rows that were not seen are left alone");
+    assert_eq!(swept.dead, 1);
+    assert_eq!(world.database.rows(rows).await, before);
+    world.sweep().await;
+    assert_eq!(world.database.rows("select count(*) from tributary.dead_letter").await, ["0"]);
+}

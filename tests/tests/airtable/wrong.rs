@@ -82,7 +82,7 @@ const CASES: [Case; 9] = [
             world.airtable.fail(
                 "listRecords",
                 [Fault::Answer(422, r#"{"error":{"type":"INVALID_REQUEST_UNKNOWN","message":"hunter2"}}"#)],
-            )
+            );
         },
         mends: |world| world.airtable.recover(),
         error: "Airtable refuses to list the records of tblHOMES000000001 in appTEST0000000001: status 422, INVALID_REQUEST_UNKNOWN",
@@ -174,6 +174,14 @@ async fn a_table_or_field_that_is_not_there_is_answered_with_those_that_are() {
         "table: Houses",
         "the Airtable base appTEST0000000001 has no table `Houses`",
         "`Homes` (tblHOMES000000001)",
+    )
+    .await;
+    check(
+        "base: appTEST0000000001",
+        "base: appNONE0000000001",
+        "Airtable doesn't let the token read the tables of the base appNONE0000000001, or it isn't there \
+         (INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND)",
+        "check the ids in the mapping",
     )
     .await;
     check(

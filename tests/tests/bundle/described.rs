@@ -102,9 +102,14 @@ async fn there_is_a_dashboard_of_this_function() {
     let answer = world.bundle.aws().call("monitoring", target, &json!({ "DashboardName": "bundle" })).await;
     let body: Value = serde_json::from_str(answer["DashboardBody"].as_str().unwrap()).expect("its text is JSON");
     let widgets = body["widgets"].as_array().unwrap();
-    assert_eq!(widgets.len(), 9, "{body:#}");
+    assert_eq!(widgets.len(), 12, "{body:#}");
     let text = body.to_string();
     assert!(!text.contains("${"), "something is not replaced: {text}");
-    assert!(text.contains(r#""FunctionName","bundle-dynamodb-stream""#), "{text}");
+    let invocations = &widgets[8]["properties"]["metrics"][0][0]["expression"];
+    assert!(invocations.as_str().unwrap().contains(r#"AND (FunctionName="bundle-dynamodb-stream")'"#), "{invocations}");
+    let query = widgets[11]["properties"]["query"].as_str().unwrap();
+    assert!(query.starts_with("SOURCE '/aws/lambda/bundle-dynamodb-stream' | fields "), "{query}");
+    // What is switched off is not there, not even as an empty line.
+    assert!(!text.contains("bundle-sequin-poll") && !text.contains("bundle-airtable-poll"), "{text}");
     assert!(widgets.iter().all(|widget| widget["properties"]["region"] == "us-east-2"), "{body:#}");
 }

@@ -11,5 +11,6 @@ mod flow;
 mod given_up;
 mod outage;
 mod poison;
+mod polls;
 mod rotation;
 mod watch;

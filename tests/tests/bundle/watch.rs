@@ -3,7 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
 
+use serde_json::json;
+use tributary_tests::airtable::{Airtable, Field, Table};
+use tributary_tests::sequin::{Dml, Sequin, TOKEN, Table as SourceTable};
 use tributary_tests::{Database, Watch};
 
 use crate::fixture::*;
@@ -12,11 +17,13 @@ use crate::fixture::*;
 enum Expect {
     /// This answer.
     Answer(&'static str),
+    /// An answer that has these words.
+    Has(&'static [&'static str]),
     /// An error that has these words.
     Error(&'static [&'static str]),
 }
 
-use Expect::{Answer, Error};
+use Expect::{Answer, Error, Has};
 
 const DONE: Expect = Answer(r#"{"batchItemFailures":[]}"#);
 
@@ -35,7 +42,73 @@ const EVENTS: &[(&str, &str, Expect)] = &[
             "the mapping reads users",
         ]),
     ),
+    ("sequin-poll", "tick.json", Has(&[r#""state":"drained","records":1,"applied":1,"#])),
+    ("sequin-poll", "rule.json", Has(&[r#""pipeline":"orders","state":"drained","records":0,"#])),
+    ("sequin-poll", "forced.json", Has(&[r#""state":"drained","records":0,"#])),
+    ("airtable-poll", "tick.json", Has(&[r#""state":"drained","records":2,"applied":2,"#])),
+    ("airtable-poll", "sweep.json", Has(&[r#""state":"drained""#])),
+    ("airtable-poll", "allow-mass-delete.json", Has(&[r#""pipeline":"apartments""#])),
+    ("airtable-poll", "unknown-pipeline.json", Error(&["no pipeline `apartmens`", "it has apartments"])),
+    ("webhook", "plain.json", Has(&[r#""statusCode":200"#, r#"\"applied\":2"#])),
+    ("webhook", "poison.json", Has(&[r#""statusCode":200"#, r#"\"dead\":2"#])),
+    ("webhook", "unauthorized.json", Has(&[r#""statusCode":401"#])),
+    ("webhook", "stripe.json", Has(&[r#""statusCode":401"#, "too old"])),
+    ("webhook", "github.json", Has(&[r#""statusCode":200"#])),
+    ("webhook", "shopify.json", Has(&[r#""statusCode":200"#])),
+    ("webhook", "sequin.json", Has(&[r#""statusCode":200"#])),
+    ("webhook", "hasura.json", Has(&[r#""statusCode":200"#])),
+    ("webhook", "supabase.json", Has(&[r#""statusCode":200"#])),
+    ("webhook", "mapped.json", Has(&[r#""statusCode":200"#])),
+    ("webhook", "queue.json", Has(&["7b1f0b8e-4f0c-4a3e-8c0a-2c6f5b7f9a11"])),
+    // Of another mapping: `tests/tests/webhook` has it.
+    ("webhook", "airtable.json", Has(&[r#""statusCode":404"#])),
+    ("webhook", "central.json", Has(&[r#""statusCode":404"#])),
+    ("webhook", "hasura-schedule.json", Has(&[r#""statusCode":404"#])),
 ];
+
+/// The mapping of the webhooks.
+const HOOKS: &str = include_str!("../../../events/webhook/tributary.yaml");
+
+/// What the sample mapping has no source for, which the events of the polls are about.
+const POLLED: [&str; 2] = [
+    "
+  cdc: { type: sequin, base_url: 'SEQUIN', token: { env: SEQUIN_TOKEN } }
+  bases: { type: airtable, base_url: 'AIRTABLE', token: { env: AIRTABLE_TOKEN } }",
+    "
+  orders:
+    source: { datastore: cdc, consumer: shop, table: public.orders }
+    sink:
+      datastore: warehouse
+      tables: { orders: { key: { id: bigint }, columns: { status: text } } }
+  apartments:
+    source: { datastore: bases, base: appTEST0000000001, table: tblHOMES000000001 }
+    sink:
+      datastore: warehouse
+      tables: { apartment: { columns: { name: { from: fldNAME0000000001, type: text } } } }
+",
+];
+
+/// The sample mapping with those, and an order and two apartments that wait.
+async fn sources() -> (String, Sequin, Airtable) {
+    let (sequin, airtable) = (Sequin::start().await, Airtable::start().await);
+    {
+        let mut world = sequin.world();
+        let table = SourceTable { key: vec!["id".to_owned()], full: true, ..SourceTable::default() };
+        world.source.create("public.orders", table);
+        world.consumer("shop", Duration::from_secs(30), &[]);
+        let row = [("id".to_owned(), json!(1)), ("status".to_owned(), json!("new"))];
+        world.commit(vec![Dml::Insert("public.orders".to_owned(), row.into_iter().collect())]);
+    }
+    let name = Field::new("fldNAME0000000001", "Name", "singleLineText");
+    airtable.add_table(Table::new("tblHOMES000000001", "Homes", vec![name]));
+    let homes = ["Attic", "Loft"].map(|name| json!({ "fldNAME0000000001": name }));
+    airtable.create("tblHOMES000000001", homes.to_vec());
+    let [stores, pipelines] = POLLED.map(|text| {
+        text.replace("SEQUIN'", &format!("{}'", sequin.url())).replace("AIRTABLE'", &format!("{}'", airtable.url()))
+    });
+    let mapping = SAMPLE.replacen("datastores:", &format!("datastores:{stores}"), 1) + &pipelines;
+    (mapping, sequin, airtable)
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -69,31 +142,27 @@ fn every_function_has_events_and_each_is_expected_to_end_somehow() {
 async fn cargo_lambda_invokes_every_function_with_every_event() {
     let database = Database::new("watch").await;
     assert!(!database.single_connection(), "this Postgres serves one connection at a time: install a real one");
-    migrate(&database, SAMPLE).await;
-    let mapping = root().join("tributary.yaml");
-    let variables = [("DATABASE_URL", database.url()), ("TRIBUTARY_MAPPING", mapping.to_str().unwrap())];
+    let (mapping, _sequin, _airtable) = sources().await;
+    migrate(&database, &mapping).await;
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("tributary.yaml");
+    std::fs::write(&file, mapping).unwrap();
+    let variables = [
+        ("DATABASE_URL", database.url()),
+        ("TRIBUTARY_MAPPING", file.to_str().unwrap()),
+        ("SEQUIN_TOKEN", TOKEN),
+        ("AIRTABLE_TOKEN", Airtable::TOKEN),
+    ];
     let watch = Watch::start(&variables).await;
-    for (function, file, expect) in EVENTS {
+    for (function, file, expect) in EVENTS.iter().filter(|(function, ..)| *function != "webhook") {
         let output = watch.invoke(function, &root().join("events").join(function).join(file)).await;
-        let [answer, error] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        match expect {
-            Answer(json) => {
-                assert!(output.status.success(), "{function}, {file}: {error}\n{}", watch.log());
-                assert_eq!(answer.trim(), *json, "{function}, {file}");
-            }
-            Error(words) => {
-                assert_eq!(output.status.code(), Some(1), "{function}, {file}: {answer}");
-                // It is wrapped for reading, with a frame around it.
-                let plain: String = error.chars().filter(|&letter| !letter.is_whitespace() && letter != '│').collect();
-                for word in *words {
-                    assert!(plain.contains(&word.replace(' ', "")), "{function}, {file}: no `{word}` in {error}");
-                }
-            }
-        }
+        hold(function, file, expect, &output, &watch.log());
     }
     let living = database.rows("select count(*) from profile where not _deleted").await;
     let dead = database.rows("select count(*) from tributary.dead_letter").await;
     assert_eq!([living, dead], [["3"], ["6"]]);
+    let polled = "select (select count(*) from orders), (select count(*) from apartment where not _deleted)";
+    assert_eq!(database.rows(polled).await, ["1 | 2"]);
 
     let connections = "select count(*) from pg_stat_activity where datname = current_database() \
                        and pid <> pg_backend_pid() and backend_type = 'client backend'";
@@ -103,7 +172,48 @@ async fn cargo_lambda_invokes_every_function_with_every_event() {
         if database.rows(connections).await == ["0"] {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("a function has outlived cargo lambda watch");
+}
+
+/// Holds what came of an event to what is expected.
+fn hold(function: &str, file: &str, expect: &Expect, output: &Output, log: &str) {
+    let [answer, error] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    match expect {
+        Answer(json) => {
+            assert!(output.status.success(), "{function}, {file}: {error}\n{log}");
+            assert_eq!(answer.trim(), *json, "{function}, {file}");
+        }
+        Has(words) => {
+            assert!(output.status.success(), "{function}, {file}: {error}\n{log}");
+            for word in *words {
+                assert!(answer.contains(word), "{function}, {file}: no `{word}` in {answer}");
+            }
+        }
+        Error(words) => {
+            assert_eq!(output.status.code(), Some(1), "{function}, {file}: {answer}");
+            // It is wrapped for reading, with a frame around it.
+            let plain: String = error.chars().filter(|&letter| !letter.is_whitespace() && letter != '│').collect();
+            for word in *words {
+                assert!(plain.contains(&word.replace(' ', "")), "{function}, {file}: no `{word}` in {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn cargo_lambda_invokes_the_webhooks_with_every_request() {
+    let database = Database::new("watch_hooks").await;
+    assert!(!database.single_connection(), "this Postgres serves one connection at a time: install a real one");
+    migrate(&database, HOOKS).await;
+    let file = root().join("events/webhook/tributary.yaml");
+    let variables =
+        [("DATABASE_URL", database.url()), ("TRIBUTARY_MAPPING", file.to_str().unwrap()), ("WEBHOOK_SECRET", "sample")];
+    let watch = Watch::start(&variables).await;
+    for (function, file, expect) in EVENTS.iter().filter(|(function, ..)| *function == "webhook") {
+        let output = watch.invoke(function, &root().join("events").join(function).join(file)).await;
+        hold(function, file, expect, &output, &watch.log());
+    }
+    assert_eq!(database.rows("select count(*) from orders").await, ["4"]);
 }

@@ -99,7 +99,7 @@ impl Place {
                 let shape = *dice.choice(&[Shape::Nested, Shape::Flat, Shape::Token]).unwrap();
                 sequin.world().consumers.get_mut(CONSUMER).unwrap().shape = shape;
             }
-            5 => sequin.world().backfill(CONSUMER, *dice.choice(&[ORDERS, ITEMS]).unwrap()),
+            5 => sequin.world().backfill(CONSUMER, dice.choice(&[ORDERS, ITEMS]).unwrap()),
             6 => sequin.world().store(CONSUMER).flush(),
             7 => self.proxy.cut_after(dice.usize(1..30_000)),
             8 => self.proxy.cut_before_answer_to("commit"),
@@ -137,7 +137,7 @@ impl Place {
                 }
                 world.commit(statements);
             }
-            if dice.u8(..12) == 0 {
+            if dice.u8(..8) == 0 {
                 Box::pin(self.trouble(&mut dice)).await;
             }
         }

@@ -29,7 +29,8 @@ async fn changes_become_rows_in_every_shape_of_a_message() {
 #[tokio::test]
 async fn nothing_is_acknowledged_before_it_is_committed() {
     let mut stage = Stage::new("before").await;
-    stage.commit((1..=50).map(insert).collect());
+    // As many as a first answer has.
+    stage.commit((1..=20).map(insert).collect());
     stage.sequin.fault("ack", Fault::Hold);
     let look = async {
         stage.sequin.held().await;
@@ -38,7 +39,7 @@ async fn nothing_is_acknowledged_before_it_is_committed() {
         stored
     };
     let (_, stored) = tokio::join!(drained(&mut stage.shop), look);
-    assert_eq!(stored, ["50"]);
+    assert_eq!(stored, ["20"]);
 }
 
 #[tokio::test]
@@ -187,4 +188,23 @@ async fn a_server_too_old_to_order_a_transaction_is_refused() {
     drained(&mut stage.shop).await;
     let letters = stage.database.rows("select error from tributary.dead_letter").await;
     assert!(letters[0].contains("commit_idx: is missing") && letters[0].contains("v0.11"), "{letters:?}");
+}
+
+#[tokio::test]
+async fn large_messages_are_asked_for_a_few_at_a_time() {
+    let mut stage = Stage::new("large").await;
+    let large = |id: u64| {
+        let mut order = order(id, "new");
+        order["notes"] = json!("x".repeat(1 << 20));
+        Dml::Insert(ORDERS.into(), order)
+    };
+    stage.commit((1..=24).map(large).collect());
+    // Twenty at once are more than an answer may have. What it leased stays away until the lease ends.
+    let report = tick(&mut stage.shop).await;
+    let orders = &report.pipelines()[0];
+    assert_eq!((orders.state, orders.records), ("later", 4), "{report:?}");
+    assert!(orders.notes.join("").contains("too long"), "{report:?}");
+    stage.sequin.world().advance(ACK_WAIT);
+    drained(&mut stage.shop).await;
+    assert_eq!(stage.database.rows("select count(*), sum(length(notes)) from orders").await, ["24 | 25165824"]);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
 #![allow(clippy::print_stdout, reason = "figures, for who asks for them with --nocapture")]
 
+mod auto;
 mod convergence;
 mod crash;
 mod drain;
@@ -10,5 +11,6 @@ mod fixture;
 mod history;
 mod legacy;
 mod memory;
+mod program;
 mod replay;
 mod wrong;

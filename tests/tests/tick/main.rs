@@ -6,4 +6,5 @@
 mod fairness;
 mod fixture;
 mod lease;
+mod overdue;
 mod trouble;

@@ -1,5 +1,6 @@
 //! `tributary demo`: sample events through the real handler into a fresh database, and what came of them.
 
+mod polled;
 mod samples;
 mod story;
 
@@ -94,6 +95,9 @@ async fn play(place: &Place, server: &Server) -> Result<Story, Failure> {
         story.tables.push(Rows { name, columns, rows: postgres.preview(table, columns, LIMIT).await? });
     }
     story.letters = postgres.letters(Which::Of(&pipeline.name), LIMIT).await?;
+
+    progress("polling Sequin and Airtable, for which servers of this process stand in");
+    story.polled = Box::pin(polled::play(&place.target)).await?;
     Ok(story)
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use tributary_postgres::Letter;
+use tributary_runtime::tick::Progress;
 
 use crate::failure::Failure;
 use crate::function::Answer;
@@ -18,6 +19,7 @@ pub(super) struct Story {
     pub(super) deliveries: Vec<Told>,
     pub(super) tables: Vec<Rows>,
     pub(super) letters: Vec<Letter>,
+    pub(super) polled: Vec<Polled>,
     /// The kept database: its URL, and how to end it.
     pub(super) kept: Option<(String, String)>,
 }
@@ -31,11 +33,63 @@ pub(super) struct Told {
     pub(super) answer: Answer,
 }
 
+/// What became of a pipeline that is polled.
+pub(super) struct Polled {
+    /// The source.
+    pub(super) source: &'static str,
+    pub(super) remark: &'static str,
+    /// What happened at the source, and what the tick after it did.
+    pub(super) steps: Vec<(&'static str, Progress)>,
+    pub(super) table: Rows,
+}
+
 /// Some columns of a table.
 pub(super) struct Rows {
     pub(super) name: &'static str,
     pub(super) columns: &'static [&'static str],
     pub(super) rows: Vec<Vec<Option<String>>>,
+}
+
+impl Rows {
+    /// These columns of a table, before it was read.
+    pub(super) fn empty(name: &'static str, columns: &'static [&'static str]) -> Self {
+        Rows { name, columns, rows: Vec::new() }
+    }
+
+    fn tell(&self, numbers: &[&str], output: &mut Output) -> Result<(), Failure> {
+        output.heading(self.name, &format!("{} rows", self.rows.len()))?;
+        let rows: Vec<Vec<String>> =
+            self.rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref())).collect()).collect();
+        output.table(self.columns, numbers, &rows)?;
+        Ok(())
+    }
+
+    fn document(&self) -> Value {
+        let row = |row: &Vec<Option<String>>| -> Value {
+            self.columns.iter().map(|name| (*name).to_owned()).zip(row.iter().map(|value| json!(value))).collect()
+        };
+        self.rows.iter().map(row).collect()
+    }
+}
+
+impl Polled {
+    fn tell(&self, output: &mut Output) -> Result<(), Failure> {
+        output.heading(self.source, self.remark)?;
+        let step = |(happened, progress): &(&str, Progress)| {
+            let Progress { records, applied, stale, unchanged, .. } = progress;
+            let figures = [records, applied, stale, unchanged].map(ToString::to_string);
+            [(*happened).to_owned()].into_iter().chain(figures).collect()
+        };
+        let steps: Vec<Vec<String>> = self.steps.iter().map(step).collect();
+        let head = ["what happens, then a tick", "records", "rows applied", "stale", "unchanged"];
+        output.table(&head, &head[1..], &steps)?;
+        self.table.tell(&["id", "total", "rent"], output)
+    }
+
+    fn document(&self) -> Value {
+        let steps = self.steps.iter().map(|(happened, progress)| json!({ "happened": happened, "tick": progress }));
+        json!({ "source": self.source, "steps": steps.collect::<Vec<_>>(), self.table.name: self.table.document() })
+    }
 }
 
 impl Story {
@@ -44,13 +98,12 @@ impl Story {
         output.line(&format!("Sample events of the DynamoDB table `users`, into {}.", self.database))?;
         self.tell_deliveries(output)?;
         for table in &self.tables {
-            let remark = format!("{} rows", table.rows.len());
-            output.heading(table.name, &remark)?;
-            let rows: Vec<Vec<String>> =
-                table.rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref())).collect()).collect();
-            output.table(table.columns, &["rep_score"], &rows)?;
+            table.tell(&["rep_score"], output)?;
         }
         self.tell_letters(output)?;
+        for polled in &self.polled {
+            polled.tell(output)?;
+        }
         self.tell_the_rest(output)
     }
 
@@ -112,12 +165,7 @@ impl Story {
         let deliveries = self.deliveries.iter().map(|told| {
             json!({ "event": told.file, "again": told.again, "figures": told.answer.figures(), "response": told.answer.response })
         });
-        let tables = self.tables.iter().map(|table| {
-            let row = |row: &Vec<Option<String>>| -> Value {
-                table.columns.iter().map(|name| (*name).to_owned()).zip(row.iter().map(|value| json!(value))).collect()
-            };
-            (table.name.to_owned(), table.rows.iter().map(row).collect::<Value>())
-        });
+        let tables = self.tables.iter().map(|table| (table.name.to_owned(), table.document()));
         let letters = self.letters.iter().map(|letter| {
             json!({
                 "id": letter.id, "position": letter.position, "tables": letter.tables,
@@ -132,6 +180,7 @@ impl Story {
             "refused_as_stale": stale,
             "tables": tables.collect::<Value>(),
             "dead_letters": letters.collect::<Vec<_>>(),
+            "polled": self.polled.iter().map(Polled::document).collect::<Vec<_>>(),
             "kept": self.kept.as_ref().map(|(url, stop)| json!({ "url": url, "stop": stop })),
         })
     }

@@ -49,7 +49,7 @@ impl Names {
 }
 
 /// The names of a program.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lexis {
     /// Names that stand for values, with the fields that are read of each.
     free: BTreeMap<Arc<str>, Names>,

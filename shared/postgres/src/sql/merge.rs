@@ -189,7 +189,8 @@ fn object(pairs: impl Iterator<Item = (String, String)>) -> String {
     let objects: Vec<String> =
         pairs.chunks(PAIRS).map(|some| format!("jsonb_build_object({})", some.join(", "))).collect();
     if objects.is_empty() {
-        return "null".to_owned();
+        // Without a type it would be text.
+        return "null::jsonb".to_owned();
     }
     format!("nullif(jsonb_strip_nulls({}), '{{}}')", objects.join(" || "))
 }

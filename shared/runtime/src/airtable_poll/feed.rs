@@ -27,7 +27,8 @@ impl<C: Credentials> Run<'_, '_, C> {
             AirtableFeed::Sweep => "sweep".to_owned(),
         };
         let of = format!("{}/{} {of}", self.source.base, self.source.table);
-        let stored: Option<Feed> = parse(self.turn.checkpoint(self.pipeline, Feed::PARTITION).await?.as_deref());
+        let stored: Option<Feed> =
+            parse(self.turn.checkpoint(self.pipeline.pipeline(), Feed::PARTITION).await?.as_deref());
         Ok(match stored {
             Some(feed) if feed.of == of => feed,
             Some(other) => Feed { of, breaks: other.breaks, ..Feed::default() },
@@ -35,11 +36,17 @@ impl<C: Credentials> Run<'_, '_, C> {
         })
     }
 
-    /// Reads what the webhook tells, to its end.
-    pub(super) async fn follow(&mut self, feed: &mut Feed, configured: Option<&str>) -> Result<Reach, Trouble> {
+    /// Reads what the webhook tells, to its end. With `look`, whether it is alive is asked first.
+    pub(super) async fn follow(
+        &mut self,
+        feed: &mut Feed,
+        configured: Option<&str>,
+        look: bool,
+    ) -> Result<Reach, Trouble> {
+        let look = look || unix_micros().saturating_sub(feed.read_at) > MAY_BE_EXPIRED;
         if feed.hook.is_none() {
             self.attach(feed, configured).await?;
-        } else if feed.dead.is_none() && unix_micros().saturating_sub(feed.read_at) > MAY_BE_EXPIRED {
+        } else if feed.dead.is_none() && look {
             let hook = feed.hook.clone().unwrap_or_default();
             if let Some(why) = self.health_of(&hook).await? {
                 self.bury_hook(feed, configured, why).await?;

@@ -36,7 +36,7 @@ impl<C: Credentials> Run<'_, '_, C> {
             (None, None) => (self.client.create_hook(base, &table, self.budget).await?, 1),
         };
         let dead = found.filter(|hook| !hook.is_alive(now)).map(|_| "it is disabled or has expired".to_owned());
-        tracing::info!(pipeline = self.pipeline.name, hook, cursor, "listening to a webhook");
+        tracing::info!(pipeline = self.name(), hook, cursor, "listening to a webhook");
         *feed = Feed { table, hook: Some(hook), dead, cursor, skip: 0, read_at: now, ..std::mem::take(feed) };
         feed.breaks += 1;
         self.store(feed, Vec::new()).await

@@ -1,6 +1,7 @@
 //! Dead letters of Airtable: their records are read anew, never replayed, because only what is observed now has a version.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tributary_postgres::{Credentials, Letter, Which};
 use tributary_sources::airtable::Trouble;
@@ -16,7 +17,7 @@ const MOST: u32 = 10_000;
 impl<C: Credentials> Run<'_, '_, C> {
     /// Reads the records anew whose letters wait for another row and are due.
     pub(super) async fn retry_letters(&mut self) -> Result<(), Trouble> {
-        let pipeline = self.pipeline;
+        let pipeline = &Arc::clone(self.pipeline.pipeline());
         let due = Which::Due(&pipeline.name);
         let letters = self.turn.sink(pipeline)?.letters(due, PAGE as u32).await?;
         if letters.is_empty() || !self.has_time() {
@@ -30,7 +31,7 @@ impl<C: Credentials> Run<'_, '_, C> {
 
     /// After a whole sweep: letters of records that it could apply, or that are gone, have nothing to say any more.
     pub(super) async fn settle_letters(&mut self, refused: &HashSet<Box<str>>) -> Result<(), Trouble> {
-        let pipeline = self.pipeline;
+        let pipeline = &Arc::clone(self.pipeline.pipeline());
         let letters = self.turn.sink(pipeline)?.letters(Which::Of(&pipeline.name), MOST).await?;
         self.discard(&letters, |letter| !refused.contains(letter.position.as_str())).await
     }
@@ -38,8 +39,8 @@ impl<C: Credentials> Run<'_, '_, C> {
     async fn discard(&mut self, letters: &[Letter], settled: impl Fn(&Letter) -> bool) -> Result<(), Trouble> {
         let ids: Vec<i64> = letters.iter().filter(|letter| settled(letter)).map(|letter| letter.id).collect();
         if !ids.is_empty() {
-            tracing::info!(pipeline = self.pipeline.name, letters = ids.len(), "dead letters are settled");
-            self.turn.sink(self.pipeline)?.discard(Which::Ids(&ids)).await?;
+            tracing::info!(pipeline = self.name(), letters = ids.len(), "dead letters are settled");
+            self.turn.sink(self.pipeline.pipeline())?.discard(Which::Ids(&ids)).await?;
         }
         Ok(())
     }

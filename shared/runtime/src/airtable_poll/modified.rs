@@ -82,7 +82,7 @@ impl<C: Credentials> Run<'_, '_, C> {
                     if restarts > RESTARTS {
                         return Err(Trouble::OutOfTime);
                     }
-                    tracing::info!(pipeline = self.pipeline.name, "a listing expired and begins anew");
+                    tracing::info!(pipeline = self.name(), "a listing expired and begins anew");
                     continue;
                 }
                 other => other?,

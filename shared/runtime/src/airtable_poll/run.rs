@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tributary_core::auto::{Field, Known};
 use tributary_core::batch::{Batch, Checkpoint};
 use tributary_core::event::{Decoded, Undecodable};
-use tributary_core::pipeline::{AirtableFeed, AirtableSource, Pipeline};
+use tributary_core::pipeline::{AirtableFeed, AirtableSource};
 use tributary_core::sink::Budget;
 use tributary_core::{Error, Result};
 use tributary_postgres::Credentials;
@@ -18,6 +19,7 @@ use super::modified::Window;
 use super::state::{Feed, Swept, parse, text};
 use super::sweep::Sweep;
 use super::usage::{shape, wanted};
+use crate::auto::Following;
 use crate::batch::batch_of;
 use crate::clock::unix_micros;
 use crate::tick::{Share, Turn};
@@ -64,7 +66,7 @@ pub(super) struct Run<'r, 't, C> {
     pub(super) client: &'r Airtable,
     /// How long we may wait for Airtable. A commit may take all that is left of the tick.
     pub(super) budget: &'r Share,
-    pub(super) pipeline: &'t Pipeline,
+    pub(super) pipeline: Following<'t>,
     pub(super) source: &'t AirtableSource,
     pub(super) warm: &'r mut Warm,
     pub(super) window: Window,
@@ -77,7 +79,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
         turn: &'r mut Turn<'t, C>,
         client: &'r Airtable,
         budget: &'r Share,
-        pipeline: &'t Pipeline,
+        pipeline: Following<'t>,
         source: &'t AirtableSource,
         warm: &'r mut Warm,
         window: Window,
@@ -88,14 +90,17 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
     pub(super) async fn all(&mut self) -> Result<Reach, Trouble> {
         self.retry_letters().await?;
         let mut feed = self.listen().await?;
-        let swept: Option<Swept> = parse(self.turn.checkpoint(self.pipeline, Swept::PARTITION).await?.as_deref());
+        let swept: Option<Swept> =
+            parse(self.turn.checkpoint(self.pipeline.pipeline(), Swept::PARTITION).await?.as_deref());
+        // Once a sweep, and not once a tick: that a hook is alive costs a request to know.
+        let look = self.warm.sweep.is_none() && self.is_due(&feed, swept.as_ref()).is_some();
         let half = self.budget.remaining().map(|left| left / 2).filter(|half| *half > TIME_FOR_A_PAGE * 2);
         if let (Some(half), Some(_)) = (half, self.is_due(&feed, swept.as_ref())) {
             // However much the feed tells, a sweep must get on.
             self.time = self.time.at_most(half);
         }
         let reach = match &self.source.feed {
-            AirtableFeed::Webhook { id } => Box::pin(self.follow(&mut feed, id.as_deref())).await?,
+            AirtableFeed::Webhook { id } => Box::pin(self.follow(&mut feed, id.as_deref(), look)).await?,
             AirtableFeed::LastModified { .. } => Box::pin(self.read_modified(&mut feed)).await?,
             AirtableFeed::Sweep => Reach::Done,
         };
@@ -104,7 +109,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
             if !self.has_time() {
                 return Ok(Reach::More);
             }
-            tracing::info!(pipeline = self.pipeline.name, why, "a sweep is due");
+            tracing::info!(pipeline = self.name(), why, "a sweep is due");
             if Box::pin(self.sweep(&mut feed)).await? == Reach::More {
                 return Ok(Reach::More);
             }
@@ -130,7 +135,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
     fn is_due(&self, feed: &Feed, swept: Option<&Swept>) -> Option<&'static str> {
         let Some(swept) = swept else { return Some("the first") };
         let since = unix_micros().saturating_sub(swept.began);
-        let shape = self.warm.lens.as_ref().map_or_else(|| shape(self.pipeline), |(_, lens)| lens.shape.clone());
+        let shape = shape(self.pipeline.pipeline());
         if self.warm.sweep.is_some() {
             Some("it goes on")
         } else if self.source.feed == AirtableFeed::Sweep {
@@ -139,7 +144,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
             Some("changes may have been missed")
         } else if shape != swept.shape {
             Some("the tables are made of other fields")
-        } else if self.turn.is_forced() || self.turn.may_delete_many(&self.pipeline.name) {
+        } else if self.turn.is_forced() || self.turn.may_delete_many(self.name()) {
             Some("somebody asks for it")
         } else if u128::try_from(since).map_or(true, |since| since >= self.source.sweep_every.as_micros()) {
             Some("its time has come")
@@ -159,12 +164,16 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
     pub(super) async fn lens(&mut self) -> Result<Arc<Lens>, Trouble> {
         if let Some((since, lens)) = &self.warm.lens
             && since.elapsed() < LENS_LIVES
+            // Somebody else may have seen other fields since.
+            && lens.shape == shape(self.pipeline.pipeline())
         {
             return Ok(Arc::clone(lens));
         }
         let tables = self.client.tables(&self.source.base, self.budget).await?;
         let table = schema::table(&tables, &self.source.base, &self.source.table)?;
-        let decoder = Decoder::new(table, &wanted(self.pipeline))?;
+        self.pipeline.see(self.turn, Known::All(&fields_of(table))).await?;
+        let pipeline = self.pipeline.pipeline();
+        let decoder = Decoder::new(table, &wanted(pipeline))?;
         let mut fields: Vec<String> = decoder.field_ids().into_iter().map(str::to_owned).collect();
         let time = match &self.source.feed {
             AirtableFeed::LastModified { field } => {
@@ -175,7 +184,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
             AirtableFeed::Webhook { .. } | AirtableFeed::Sweep => None,
         };
         fields.extend(time.iter().filter(|time| !decoder.field_ids().contains(&time.as_str())).cloned());
-        let lens = Lens { table: table.id.clone(), decoder, fields, time, shape: shape(self.pipeline) };
+        let lens = Lens { table: table.id.clone(), decoder, fields, time, shape: shape(pipeline) };
         let lens = Arc::new(lens);
         self.warm.lens = Some((Instant::now(), Arc::clone(&lens)));
         Ok(lens)
@@ -245,7 +254,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
         position: String,
     ) -> Result<Vec<Box<str>>, Trouble> {
         self.turn.prolong().await?;
-        let pipeline = self.pipeline;
+        let pipeline = self.pipeline.pipeline();
         let mut batch: Batch<'_> = batch_of(pipeline, events);
         batch.only_writer = true;
         batch.checkpoint = Some(Checkpoint {
@@ -270,8 +279,19 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
 
     /// Adds something that somebody should know.
     pub(super) fn note(&mut self, text: impl Into<String>) {
-        self.turn.note(self.pipeline, text);
+        self.turn.note(self.pipeline.pipeline(), text);
     }
+
+    /// The pipeline's name.
+    pub(super) fn name(&self) -> &str {
+        &self.pipeline.pipeline().name
+    }
+}
+
+/// A table's fields, by the ids that renames leave.
+fn fields_of(table: &schema::MetaTable) -> Vec<Field> {
+    let fields = schema::fields(table).into_iter();
+    fields.map(|field| Field { id: field.id, name: field.name, ty: Some(field.ty) }).collect()
 }
 
 /// What came of asking for records by their ids.

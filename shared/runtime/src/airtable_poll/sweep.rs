@@ -8,6 +8,7 @@
 //! and nothing is deleted for being missing from a listing: each such record is asked for by its id once more.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tributary_core::cell::Cell;
 use tributary_core::pipeline::{From, RECORD_ID, Scope};
@@ -116,7 +117,7 @@ impl<C: Credentials> Run<'_, '_, C> {
         let swept = Swept { began: *began, healed: *heals, shape: shape.clone(), records: *records, held: *held };
         self.apply(Vec::new(), Swept::PARTITION, text(&swept)).await?;
         self.settle_letters(&sweep.refused).await?;
-        tracing::info!(pipeline = self.pipeline.name, records, held, "a sweep is complete");
+        tracing::info!(pipeline = self.name(), records, held, "a sweep is complete");
         Ok(Reach::Done)
     }
 
@@ -140,7 +141,7 @@ impl<C: Credentials> Run<'_, '_, C> {
             let page = match self.list(query).await {
                 Err(Trouble::Refused(refusal)) if sweep.offset.is_some() && begins_anew(&refusal) => {
                     restarts += 1;
-                    let (pipeline, records) = (&self.pipeline.name, sweep.records);
+                    let (pipeline, records) = (self.name(), sweep.records);
                     tracing::warn!(
                         pipeline,
                         records,
@@ -193,8 +194,8 @@ impl<C: Credentials> Run<'_, '_, C> {
         let share = self.source.mass_delete;
         let few = if share > 0.0 { FEW } else { 0 };
         let too_many = missing.len() > few && missing.len() as f64 > share * stored.len() as f64;
-        if too_many && !self.turn.may_delete_many(&self.pipeline.name) {
-            let name = &self.pipeline.name;
+        if too_many && !self.turn.may_delete_many(self.name()) {
+            let name = self.name();
             self.note(format!(
                 "{} of {} rows have no record in Airtable any more, more than `mass_delete: {share}` allows; none is \
                  deleted. If that is right, send {{\"tick\": {{\"allow_mass_delete\": [\"{name}\"]}}}}",
@@ -210,7 +211,7 @@ impl<C: Credentials> Run<'_, '_, C> {
     /// The ids of the records whose rows are stored and not deleted, in any table; `None` where no key tells.
     async fn stored(&mut self) -> Result<Option<HashSet<Box<str>>>, Trouble> {
         let mut ids = None;
-        let pipeline = self.pipeline;
+        let pipeline = &Arc::clone(self.pipeline.pipeline());
         for (table, route) in pipeline.tables.iter().zip(&pipeline.routes) {
             let of_root = matches!(route.scope, Scope::Root);
             let is_id = |from: &From| match from {

@@ -7,7 +7,7 @@ use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use super::{http, retries, timeouts, version};
+use super::{retries, timeouts, version};
 
 /// The configuration that the environment describes. No file is read and nobody is asked.
 #[cfg(not(feature = "profiles"))]
@@ -18,11 +18,13 @@ pub(super) fn config() -> SdkConfig {
 fn of(variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> SdkConfig {
     let variable = move |name: &str| variable(name).filter(|value| !value.is_empty());
     let switch = |name| variable(name).map(|value| value.eq_ignore_ascii_case("true"));
-    let mut builder = SdkConfig::builder()
+    let builder = SdkConfig::builder();
+    #[cfg(feature = "sdk")]
+    let builder = builder.http_client(super::http::client());
+    let mut builder = builder
         .behavior_version(version())
         .region(variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).map(Region::new))
         .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
-        .http_client(http::client())
         .retry_config(retries())
         .timeout_config(timeouts());
     builder

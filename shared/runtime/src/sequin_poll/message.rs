@@ -61,8 +61,8 @@ pub(crate) fn owners<'m>(
     payload: &Bytes,
 ) -> Vec<(&'m Pipeline, Decoded)> {
     let message = match &pipeline.source.kind {
-        SourceKind::SequinLegacy(_) => Message::Record(Record::read(payload.clone())),
-        _ => Message::Change(message::Message::read(payload.clone())),
+        SourceKind::SequinLegacy(_) => Message::Record(Record::read(payload)),
+        _ => Message::Change(message::Message::read(payload)),
     };
     // Without the server's word a collection is known by Sequin's own id only, and the mapping may have another name for it.
     let own = match (&message, &pipeline.source.kind) {

@@ -12,9 +12,9 @@ const PORTION: usize = 2_000;
 /// Bytes of messages that are held at most, apart from the last answer.
 const PORTION_BYTES: usize = 4 << 20;
 /// The longest answer that is taken. A message may be 5 MB and more.
-pub(super) const ANSWER_LIMIT: usize = 32 << 20;
+pub(super) const ANSWER_LIMIT: usize = 16 << 20;
 /// What is asked for before the size of a message is known.
-const FIRST: u32 = 100;
+const FIRST: u32 = 20;
 /// Kept beside what a round is known to take.
 const MARGIN: Duration = Duration::from_millis(700);
 
@@ -30,6 +30,8 @@ pub(super) struct Pace {
     /// How long the last commit took, and the longest acknowledgement.
     commit: Cell<Duration>,
     ack: Cell<Duration>,
+    /// Whether an answer was too long since somebody asked.
+    missed: Cell<bool>,
 }
 
 impl Default for Pace {
@@ -41,6 +43,7 @@ impl Default for Pace {
             portion: Cell::new(PORTION),
             commit: Cell::new(zero),
             ack: Cell::new(zero),
+            missed: Cell::new(false),
         }
     }
 }
@@ -64,8 +67,7 @@ impl Pace {
 
     /// An answer came.
     pub(super) fn received(&self, messages: usize, bytes: usize) {
-        if messages > 0 {
-            let size = bytes / messages;
+        if let Some(size) = bytes.checked_div(messages) {
             let known = self.size.get();
             self.size.set(if known == 0 { size.max(1) } else { (known * 3 + size).div_ceil(4) });
             // Large messages may be over.
@@ -77,6 +79,12 @@ impl Pace {
     pub(super) fn too_long(&self, most: u32) {
         self.cap.set((most / 8).max(1));
         self.size.set(ANSWER_LIMIT / most.max(1) as usize);
+        self.missed.set(true);
+    }
+
+    /// Whether an answer was too long since this was asked last. What it leased comes again when the lease ends.
+    pub(super) fn missed(&self) -> bool {
+        self.missed.take()
     }
 
     /// A portion is committed.

@@ -68,16 +68,16 @@ impl Portion {
         self.messages.iter().map(Message::id).collect()
     }
 
-    /// What the messages are to each of the pipelines. One that nobody takes is a dead letter of the first: it is never
-    /// acknowledged into nothing.
+    /// What some of the messages are to each of the pipelines. One that nobody takes is a dead letter of the first: it is
+    /// never acknowledged into nothing.
     pub(super) fn batches<'m>(
-        &self,
+        messages: &[&Message],
         pipelines: &[&'m Pipeline],
         collections: &[Collection],
     ) -> Vec<(&'m Pipeline, Batch<'m>)> {
         let received = unix_micros();
         let mut batches: Vec<Batch<'m>> = pipelines.iter().map(|pipeline| Batch::empty(pipeline)).collect();
-        for message in &self.messages {
+        for message in messages {
             let mut claimed = false;
             for (pipeline, batch) in pipelines.iter().zip(&mut batches) {
                 if let Some(decoded) = message.decode(pipeline, collections) {

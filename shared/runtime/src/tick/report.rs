@@ -146,8 +146,8 @@ impl Report {
         self.each(job, |progress| progress.overdue_seconds = Some(seconds));
     }
 
-    pub(super) fn resting(&mut self, job: &Job<'_>, rest: Rest) {
-        self.each(job, |progress| match &rest {
+    pub(super) fn resting(&mut self, job: &Job<'_>, rest: &Rest) {
+        self.each(job, |progress| match rest {
             Rest::Until(next) => {
                 progress.state = "resting";
                 progress.next = Some(rfc3339(*next));

@@ -56,6 +56,11 @@ impl<'t, C: Credentials> Turn<'t, C> {
         self.lease.fence()
     }
 
+    /// The lease, for a checkpoint of this pipeline; `None` where its sink is another one than that which keeps the lease.
+    pub fn fence_of(&self, pipeline: &Pipeline) -> Option<&Fence> {
+        self.lead().ok().filter(|lead| lead.sink == pipeline.sink).map(|_| self.lease.fence())
+    }
+
     /// The version of what is observed by the request that is about to be sent: later ones are greater, also those of a
     /// later runner, and no clock takes part. For sources whose items have no version of their own.
     ///

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_credential_types::Credentials;
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Builder};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Region};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use tributary_core::Kind;
 
 use super::*;
 
@@ -27,8 +30,8 @@ fn answer(name: &str) -> (u16, &'static str) {
     }
 }
 
-/// Starts a keeper; says its client and how often it was asked.
-async fn keeper() -> (Vault, Arc<AtomicUsize>) {
+/// Starts a keeper; the two ways to it, and how often it was asked.
+async fn keepers() -> ([Keeper; 2], Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -38,16 +41,20 @@ async fn keeper() -> (Vault, Arc<AtomicUsize>) {
             tokio::spawn(serve(stream, Arc::clone(&counter)));
         }
     });
-    let client = aws::http::client();
-    let config = Builder::new()
+    (ways(&format!("http://{address}")), asked)
+}
+
+fn ways(endpoint: &str) -> [Keeper; 2] {
+    let credentials = Credentials::new("akid", "skid", None, None, "test");
+    let config = aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .http_client(client)
+        .http_client(aws::http::client())
         .region(Region::from_static("us-east-2"))
-        .credentials_provider(Credentials::new("akid", "skid", None, None, "test"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(aws_config::retry::RetryConfig::disabled())
-        .endpoint_url(format!("http://{address}"))
+        .endpoint_url(endpoint)
         .build();
-    (Vault::with_client(Client::from_conf(config)), asked)
+    [Keeper::Sdk(Client::new(&config)), Keeper::Request(Box::new(config))]
 }
 
 async fn serve(mut stream: TcpStream, asked: Arc<AtomicUsize>) {
@@ -83,7 +90,13 @@ fn secret(name: &str, field: Option<&str>) -> SecretRef {
 
 #[tokio::test]
 async fn a_secret_is_had_whole_or_in_parts_and_a_refusal_says_what_to_do() {
-    let (vault, _) = keeper().await;
+    let (keepers, _) = keepers().await;
+    for keeper in keepers {
+        had_or_refused(&Vault::of(keeper)).await;
+    }
+}
+
+async fn had_or_refused(vault: &Vault) {
     let check = async |name: &str, field: Option<&str>, expect: Result<&str, (Kind, &str, &str)>| {
         let found = vault.get(&secret(name, field)).await;
         match (found, expect) {
@@ -116,7 +129,14 @@ async fn a_secret_is_had_whole_or_in_parts_and_a_refusal_says_what_to_do() {
 
 #[tokio::test]
 async fn a_secret_is_fetched_once_until_it_is_evicted() {
-    let (vault, asked) = keeper().await;
+    let (keepers, asked) = keepers().await;
+    for keeper in keepers {
+        asked.store(0, Ordering::SeqCst);
+        fetched_once(&Vault::of(keeper), &asked).await;
+    }
+}
+
+async fn fetched_once(vault: &Vault, asked: &AtomicUsize) {
     let check = async |reference: &SecretRef, expect: usize| {
         vault.get(reference).await.unwrap();
         assert_eq!(asked.load(Ordering::SeqCst), expect);
@@ -135,10 +155,10 @@ async fn a_secret_is_fetched_once_until_it_is_evicted() {
 
 #[tokio::test]
 async fn nobody_there_is_a_reason_to_try_again() {
-    let (vault, _) = keeper().await;
-    let config = vault.client.get().unwrap().config().to_builder().endpoint_url("http://127.0.0.1:1").build();
-    let error = Vault::with_client(Client::from_conf(config)).get(&secret("text", None)).await.unwrap_err();
-    assert!(error.retry(), "{error:?}");
+    for keeper in ways("http://127.0.0.1:1") {
+        let error = Vault::of(keeper).get(&secret("text", None)).await.unwrap_err();
+        assert!(error.retry(), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use tributary_core::{Error, Kind, Result};
 
 use super::message::{Content, MAX_MESSAGE, Message};
 use crate::aws;
+use crate::vault::sdk::lacks_credentials;
 
 const QUEUE: &str = "TRIBUTARY_WEBHOOK_QUEUE";
 const BUCKET: &str = "TRIBUTARY_WEBHOOK_BUCKET";
@@ -131,7 +132,7 @@ where
         | "ResourceNotFoundException" => {
             (Kind::Config, format!("{what} is not there"), "check its name, and that it is in this region".to_owned())
         }
-        _ if aws::lacks_credentials(error) => (
+        _ if lacks_credentials(error) => (
             Kind::Config,
             format!("there are no AWS credentials to use {what}"),
             "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned(),

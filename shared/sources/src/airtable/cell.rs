@@ -58,8 +58,8 @@ mod tests {
     use super::*;
     use crate::json::read;
 
-    fn check(json: &str, expect: Value) {
-        assert_eq!(cell(read(json).unwrap()), expect, "{json}");
+    fn check(json: &str, expect: &Value) {
+        assert_eq!(cell(read(json).unwrap()), *expect, "{json}");
     }
 
     fn failed(reason: &str) -> Value {
@@ -68,15 +68,15 @@ mod tests {
 
     #[test]
     fn what_could_not_be_computed_is_no_value() {
-        check(r##"{"error":"#ERROR!"}"##, failed("#ERROR!"));
-        check(r#"{"specialValue":"NaN"}"#, failed("NaN"));
-        check(r#"{"specialValue":"Infinity"}"#, failed("Infinity"));
-        check(r#"{"error":"a whole sentence that might quote a cell"}"#, failed("an error"));
-        check(r#"{"error":true}"#, failed("an error"));
-        check(r##"[1,{"error":"#ERROR!"},"x"]"##, Value::List(vec![1.into(), failed("#ERROR!"), "x".into()]));
+        check(r##"{"error":"#ERROR!"}"##, &failed("#ERROR!"));
+        check(r#"{"specialValue":"NaN"}"#, &failed("NaN"));
+        check(r#"{"specialValue":"Infinity"}"#, &failed("Infinity"));
+        check(r#"{"error":"a whole sentence that might quote a cell"}"#, &failed("an error"));
+        check(r#"{"error":true}"#, &failed("an error"));
+        check(r##"[1,{"error":"#ERROR!"},"x"]"##, &Value::List(vec![1.into(), failed("#ERROR!"), "x".into()]));
         // An AI cell tells its own errors beside its value.
         let ai = r#"{"state":"error","errorType":"emptyDependency","isStale":false,"value":null}"#;
-        check(ai, read(ai).unwrap());
+        check(ai, &read(ai).unwrap());
     }
 
     #[test]
@@ -84,23 +84,23 @@ mod tests {
         let photo = r#"{"id":"att1","width":3,"height":4,"url":"https://x/1","filename":"a.jpg","size":12,"type":"image/jpeg","thumbnails":{"small":{"url":"https://x/2"}}}"#;
         let kept = r#"{"id":"att1","filename":"a.jpg","size":12,"type":"image/jpeg"}"#;
         let value = |json: &str| read(json).unwrap();
-        check(&format!("[{photo},{photo}]"), value(&format!("[{kept},{kept}]")));
+        check(&format!("[{photo},{photo}]"), &value(&format!("[{kept},{kept}]")));
         check(
             &format!(r#"{{"valuesByLinkedRecordId":{{"rec1":[{photo}]}}}}"#),
-            value(&format!(r#"{{"valuesByLinkedRecordId":{{"rec1":[{kept}]}}}}"#)),
+            &value(&format!(r#"{{"valuesByLinkedRecordId":{{"rec1":[{kept}]}}}}"#)),
         );
         check(
             r#"{"id":"usr1","email":"a@b.c","profilePicUrl":"https://x"}"#,
-            value(r#"{"id":"usr1","email":"a@b.c"}"#),
+            &value(r#"{"id":"usr1","email":"a@b.c"}"#),
         );
         // A button's address is what somebody wrote.
         let button = r#"{"label":"Open","url":"https://x"}"#;
-        check(button, value(button));
+        check(button, &value(button));
     }
 
     #[test]
     fn numbers_keep_their_digits() {
-        check("0.1000000000000000055511151231257827", read("0.1000000000000000055511151231257827").unwrap());
-        check(r#"[9007199254740993]"#, read("[9007199254740993]").unwrap());
+        check("0.1000000000000000055511151231257827", &read("0.1000000000000000055511151231257827").unwrap());
+        check(r#"[9007199254740993]"#, &read("[9007199254740993]").unwrap());
     }
 }

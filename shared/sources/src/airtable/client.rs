@@ -114,7 +114,13 @@ impl Hook {
     /// Whether it is one that [`Airtable::create_hook`] made for this table. Reading it takes nothing away from others, so
     /// it may be anybody's.
     pub fn is_for(&self, table: &str) -> bool {
-        self.notification_url.is_none() && self.specification == specification(table)
+        let watched = |specification: &serde_json::Value| {
+            let filters = specification["options"]["filters"].as_object().into_iter().flatten();
+            let said =
+                filters.filter(|(_, value)| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+            said.map(|(name, value)| (name.clone(), value.clone())).collect::<serde_json::Map<_, _>>()
+        };
+        self.notification_url.is_none() && watched(&self.specification) == watched(&specification(table))
     }
 }
 
@@ -253,8 +259,10 @@ impl Airtable {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;
         loop {
-            self.gate.enter(base, budget).await?;
-            let failed = match self.http.send(&request, budget).await {
+            let sent = self.gate.enter(base, budget).await?;
+            let answer = self.http.send(&request, budget).await;
+            self.gate.answered(base, sent);
+            let failed = match answer {
                 Ok(answer) if answer.status.is_success() => return Ok(answer.body),
                 Ok(answer) => {
                     let refusal = refused(&answer, &action);
@@ -304,4 +312,52 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T> {
         let place = format!("line {}, column {}", e.line(), e.column());
         Error::data(format!("cannot read an answer of Airtable: another form at {place}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_ours_to_read_when_it_watches_just_our_table() {
+        let check = |filters: &str, url: &str, expect: bool| {
+            let text = format!(
+                r#"{{"id":"ach1","notificationUrl":{url},"specification":{{"options":{{"filters":{filters},"includes":null}}}}}}"#
+            );
+            let hook: Hook = serde_json::from_str(&text).unwrap();
+            assert_eq!(hook.is_for("tbl1"), expect, "{filters} {url}");
+        };
+        check(r#"{"dataTypes":["tableData"],"recordChangeScope":"tbl1"}"#, "null", true);
+        let spelled =
+            r#"{"recordChangeScope":"tbl1","dataTypes":["tableData"],"changeTypes":null,"watchDataInFieldIds":[]}"#;
+        check(spelled, "null", true);
+        check(spelled, r#""https://example.org""#, false);
+        check(r#"{"dataTypes":["tableData"],"recordChangeScope":"tbl2"}"#, "null", false);
+        check(r#"{"dataTypes":["tableData"]}"#, "null", false);
+        check(r#"{"dataTypes":["tableData"],"recordChangeScope":"tbl1","changeTypes":["add"]}"#, "null", false);
+        check(
+            r#"{"dataTypes":["tableData"],"recordChangeScope":"tbl1","watchDataInFieldIds":["fld1"]}"#,
+            "null",
+            false,
+        );
+    }
+
+    #[test]
+    fn a_hook_lives_while_it_is_enabled_and_not_over() {
+        let check = |text: &str, expect: bool| {
+            let hook: Hook = serde_json::from_str(text).unwrap();
+            assert_eq!(hook.is_alive(1_769_981_105_000_000), expect, "{text}");
+        };
+        check(r#"{"id":"ach1"}"#, true);
+        check(r#"{"id":"ach1","isHookEnabled":true,"expirationTime":"2026-02-08T00:00:00.000Z"}"#, true);
+        check(r#"{"id":"ach1","isHookEnabled":true,"expirationTime":"2026-02-01T00:00:00.000Z"}"#, false);
+        check(r#"{"id":"ach1","isHookEnabled":false}"#, false);
+    }
+
+    #[test]
+    fn names_are_safe_in_an_address_and_a_token_shows_nowhere() {
+        let airtable = Airtable::new("https://api.airtable.com/", "patSECRET\n", Pace::default());
+        assert_eq!(airtable.url(&["v0", "app1", "a/b c"]), "https://api.airtable.com/v0/app1/a%2Fb%20c");
+        assert!(!format!("{airtable:?}").contains("SECRET"));
+    }
 }

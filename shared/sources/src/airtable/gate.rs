@@ -1,6 +1,7 @@
 //! When the next request may be sent: 5 a second for a base, 50 a second for a token, and none for 30 s after a 429.
 //!
-//! It is kept while a function is warm. Airtable counts at its own end, so a window is a little longer than a second.
+//! It is kept while a function is warm. Airtable counts requests as they arrive, and the first of them waits for a
+//! connection: so a request counts from its answer on, which is never before its arrival.
 //! <https://airtable.com/developers/web/api/rate-limits>
 
 use std::collections::{HashMap, VecDeque};
@@ -12,8 +13,8 @@ use tributary_core::sink::Budget;
 
 use super::failure::Trouble;
 
-/// A second, and what the way to the server may vary by.
-const WINDOW: Duration = Duration::from_millis(1_050);
+/// A second, and what a clock may be off by.
+const WINDOW: Duration = Duration::from_millis(1_010);
 /// What all bases together get with one token; more only where a single base gets more, which is no Airtable of this world.
 const OF_A_TOKEN: u32 = 50;
 /// What must be left of the budget after a wait.
@@ -67,6 +68,14 @@ impl Lane {
         }
         self.sent.push_back(now);
     }
+
+    /// The request that was sent then was answered: it arrived no later than now.
+    fn answered(&mut self, sent: Instant, now: Instant) {
+        if let Some(position) = self.sent.iter().position(|at| *at == sent) {
+            self.sent.remove(position);
+            self.sent.push_back(now);
+        }
+    }
 }
 
 impl Gate {
@@ -78,11 +87,11 @@ impl Gate {
         work(&mut self.lanes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until a request to this base may be sent, and counts it.
+    /// Waits until a request to this base may be sent, and counts it. Gives when it is sent, for [`Gate::answered`].
     ///
     /// # Errors
     /// [`Trouble::OutOfTime`] when that is later than the budget allows.
-    pub(super) async fn enter(&self, base: &str, budget: &impl Budget) -> Result<(), Trouble> {
+    pub(super) async fn enter(&self, base: &str, budget: &impl Budget) -> Result<Instant, Trouble> {
         loop {
             let now = Instant::now();
             let free_at = self.lanes(|lanes| {
@@ -100,10 +109,19 @@ impl Gate {
                 return Err(Trouble::OutOfTime);
             }
             if wait.is_zero() {
-                return Ok(());
+                return Ok(now);
             }
             tokio::time::sleep(wait).await;
         }
+    }
+
+    /// The request to this base that was sent then has ended.
+    pub(super) fn answered(&self, base: &str, sent: Instant) {
+        let now = Instant::now();
+        self.lanes(|lanes| {
+            lanes.bases.entry(base.into()).or_default().answered(sent, now);
+            lanes.token.answered(sent, now);
+        });
     }
 
     /// Leaves a base alone for a while, as Airtable asks after a 429. Gives how long.
@@ -147,6 +165,24 @@ mod tests {
         let begin = Instant::now();
         gate.enter("app2", &Unlimited).await.unwrap();
         assert_eq!(begin.elapsed(), Duration::ZERO, "another base has its own");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_late_counts_from_then_on() {
+        let gate = Gate::new(Pace::default());
+        let mut arrived = Vec::new();
+        for request in 0..23 {
+            let sent = gate.enter("app1", &Unlimited).await.unwrap();
+            // The first waits for a connection, the others for nothing at all.
+            tokio::time::sleep(Duration::from_millis(if request == 0 { 400 } else { 0 })).await;
+            arrived.push(Instant::now());
+            gate.answered("app1", sent);
+        }
+        for (at, first) in arrived.iter().enumerate() {
+            let within =
+                arrived[at..].iter().filter(|other| other.duration_since(*first) <= Duration::from_secs(1)).count();
+            assert!(within <= 5, "{within} requests within a second");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,9 +56,6 @@ pub struct MetaOptions {
     /// The fields that a `lastModifiedTime` watches; none: all.
     #[serde(default)]
     pub referenced_field_ids: Option<Vec<String>>,
-    /// Digits right of the decimal point.
-    #[serde(default)]
-    pub precision: Option<u32>,
 }
 
 /// The type of what a computed field gives.

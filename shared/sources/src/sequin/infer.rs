@@ -1,13 +1,10 @@
-//! Which columns would hold what a source sends: by a collection's own schema, or by messages that were seen.
+//! Which columns would hold the records of a collection, by its own schema.
 //!
 //! Called where a mapping says `columns: auto`, and by `tributary infer`. Types are wide: a number is `numeric` and an object
-//! `jsonb`, so that what comes later fits too.
+//! `jsonb`, so that what comes later fits too. Of messages of Sequin Stream only values tell ([`crate::guess`]).
 
-use indexmap::IndexMap;
 use tributary_core::column_type::{Base, ColumnType};
-use tributary_core::event::{Body, Event};
 use tributary_core::path::Path;
-use tributary_core::value::Value;
 
 use super::collection::{Collection, Field};
 
@@ -50,87 +47,9 @@ fn of_schema(field: &Field) -> ColumnType {
     ColumnType::scalar(base)
 }
 
-/// The fields of these events, by the values that stand there; one that was always null is text.
-pub fn of_events<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<Inferred> {
-    let mut seen: IndexMap<&str, Option<Base>> = IndexMap::new();
-    for event in events {
-        let (Body::Image { now, .. } | Body::Part { now, .. }) = &event.body else { continue };
-        let Value::Map(fields) = now else { continue };
-        for (name, value) in fields {
-            let known = seen.entry(name).or_default();
-            *known = match (known.take(), of_value(value)) {
-                (None, base) | (base, None) => base,
-                (Some(a), Some(b)) => Some(wider(a, b)),
-            };
-        }
-    }
-    let inferred = |(name, base): (&str, Option<Base>)| Inferred {
-        name: name.to_owned(),
-        path: Path::field(name),
-        ty: ColumnType::scalar(base.unwrap_or(Base::Text)),
-        links: false,
-    };
-    seen.into_iter().map(inferred).collect()
-}
-
-/// `None` for null, which says nothing.
-fn of_value(value: &Value) -> Option<Base> {
-    Some(match value {
-        Value::Null | Value::Failed(_) => return None,
-        Value::Bool(_) => Base::Bool,
-        Value::Number(_) => Base::Numeric(None),
-        Value::Text(text) => of_text(text),
-        Value::Bytes(_) => Base::Bytea,
-        Value::List(_) | Value::Set(_) | Value::Map(_) => Base::Jsonb,
-    })
-}
-
-/// Forms that no other text takes by accident.
-fn of_text(text: &str) -> Base {
-    let digits = |text: &str, form: &str| {
-        text.len() == form.len()
-            && text.bytes().zip(form.bytes()).all(|(byte, form)| match form {
-                b'0' => byte.is_ascii_digit(),
-                b'x' => byte.is_ascii_hexdigit(),
-                other => byte == other,
-            })
-    };
-    let time = text.get(..19).is_some_and(|start| digits(&start.replacen(' ', "T", 1), "0000-00-00T00:00:00"));
-    if digits(text, "0000-00-00") && text.parse::<jiff::civil::Date>().is_ok() {
-        Base::Date
-    } else if digits(text, "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") {
-        Base::Uuid
-    } else if time && text.parse::<jiff::Timestamp>().is_ok() {
-        Base::Timestamptz
-    } else if time && text.parse::<jiff::civil::DateTime>().is_ok() {
-        Base::Timestamp
-    } else {
-        Base::Text
-    }
-}
-
-/// A type that holds the values of both.
-fn wider(a: Base, b: Base) -> Base {
-    let is_text = |base: &Base| {
-        matches!(base, Base::Text | Base::Date | Base::Uuid | Base::Timestamptz | Base::Timestamp | Base::Bytea)
-    };
-    if a == b {
-        a
-    } else if is_text(&a) && is_text(&b) {
-        Base::Text
-    } else {
-        Base::Jsonb
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use tributary_core::event::Origin;
-    use tributary_core::version::Version;
-
     use super::*;
-    use crate::json;
 
     #[test]
     fn a_collection_has_a_column_for_each_field() {
@@ -153,35 +72,5 @@ mod tests {
         check("array", "", false, "jsonb");
         check("object", "", false, "jsonb");
         check("", "", false, "jsonb");
-    }
-
-    #[test]
-    fn messages_tell_the_widest_type_that_was_seen() {
-        let event = |row: &str| Event {
-            origin: Origin { position: "1".into(), key: "".into(), payload: Bytes::new() },
-            version: Version::ZERO,
-            at: None,
-            body: Body::Part { now: json::read(row).unwrap(), before: None },
-        };
-        let check = |rows: &[&str], expect: &str| {
-            let events: Vec<Event> = rows.iter().map(|row| event(&format!("{{\"a\":{row}}}"))).collect();
-            assert_eq!(of_events(&events)[0].ty.to_string(), expect, "{rows:?}");
-        };
-        check(&["null"], "text");
-        check(&["1", "null", "2"], "numeric");
-        check(&["true"], "boolean");
-        check(&["true", "1"], "jsonb");
-        check(&["\"2026-02-01\"", "\"2026-02-28\""], "date");
-        check(&["\"2026-02-31\""], "text");
-        check(&["\"2026-02-01\"", "\"soon\""], "text");
-        check(&["\"2026-02-01T10:00:00Z\"", "\"2026-02-01 10:00:00.5+02:00\""], "timestamptz");
-        check(&["\"2026-02-01T10:00:00.123\""], "timestamp");
-        check(&["\"7c0d1b9e-2f4c-4b60-9a53-0f6c2f6a1d11\""], "uuid");
-        check(&["{\"b\":1}"], "jsonb");
-        check(&["[1]", "\"x\""], "jsonb");
-        check(&["\"1.50\""], "text");
-        let events = [event(r#"{"a.b":1}"#), event(r#"{"a.b":1,"c":"x"}"#)];
-        let paths: Vec<String> = of_events(&events).iter().map(|field| field.path.to_string()).collect();
-        assert_eq!(paths, ["\"a.b\"", "c"]);
     }
 }

@@ -65,7 +65,7 @@ struct Spans {
 /// # Errors
 /// `Data` when it is no list of messages, or one of them has nothing to acknowledge it by.
 pub fn messages(answer: &Bytes) -> Result<Vec<Message>> {
-    let read = |payload: Bytes| {
+    let read = |payload: &Bytes| {
         let message = Message::read(payload);
         if message.ack_id.is_empty() {
             return Err(Error::data("a message of Sequin has neither `ack_id` nor `ack_token`")
@@ -73,13 +73,13 @@ pub fn messages(answer: &Bytes) -> Result<Vec<Message>> {
         }
         Ok(message)
     };
-    elements(answer)?.into_iter().map(read).collect()
+    elements(answer)?.iter().map(read).collect()
 }
 
 impl Message {
     /// Reads one message by itself: a dead letter's payload, when it is replayed. Whatever is wrong with it shows when it
     /// is decoded.
-    pub fn read(payload: Bytes) -> Self {
+    pub fn read(payload: &Bytes) -> Self {
         #[derive(Deserialize)]
         struct Outer<'a> {
             #[serde(borrow)]
@@ -91,7 +91,7 @@ impl Message {
         }
         let mut message =
             Message { ack_id: "".into(), payload: payload.clone(), spans: Spans::default(), metadata: None };
-        let Ok(outer) = serde_json::from_slice::<Outer<'_>>(&payload) else { return message };
+        let Ok(outer) = serde_json::from_slice::<Outer<'_>>(payload) else { return message };
         message.ack_id = outer.ack_id.or(outer.ack_token).and_then(text).unwrap_or_default();
         let inner = outer.data.map_or_else(|| payload.clone(), |data| payload.slice_ref(data.get().as_bytes()));
         message.read_inner(&inner);

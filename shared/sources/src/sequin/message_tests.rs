@@ -104,7 +104,7 @@ fn the_shapes_of_documents_and_code_say_the_same() {
         assert_eq!(message.table().as_deref(), Some("public.orders"));
         let origin = message.origin(0);
         assert_eq!((&*origin.position, &*origin.key, &origin.payload[..]), ("MToy", "7,a", text.as_bytes()));
-        assert_eq!(shown(&Message::read(text.clone().into()).decode(&source())), expect, "replayed");
+        assert_eq!(shown(&Message::read(&text.clone().into()).decode(&source())), expect, "replayed");
     }
     assert_eq!(&*one(&inside).origin(2).position, "2/MToy");
     let no_key = inside.replace(r#""idempotency_key":"MToy","#, "");

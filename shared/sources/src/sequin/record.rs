@@ -74,7 +74,7 @@ pub fn records(answer: &Bytes) -> Result<Answer> {
         num_pending: Option<u64>,
         num_ack_pending: Option<u64>,
     }
-    let read = |payload: Bytes| {
+    let read = |payload: &Bytes| {
         let record = Record::read(payload);
         if record.ack_token.is_empty() {
             return Err(Error::data("a record of Sequin has no `ack_token`")
@@ -82,7 +82,7 @@ pub fn records(answer: &Bytes) -> Result<Answer> {
         }
         Ok(record)
     };
-    let records = elements(answer)?.into_iter().map(read).collect::<Result<_>>()?;
+    let records = elements(answer)?.iter().map(read).collect::<Result<_>>()?;
     let info = serde_json::from_slice::<Outer>(answer).unwrap_or_default().info.unwrap_or_default();
     Ok(Answer { records, pending: info.num_pending, unacknowledged: info.num_ack_pending })
 }
@@ -90,7 +90,7 @@ pub fn records(answer: &Bytes) -> Result<Answer> {
 impl Record {
     /// Reads one record by itself: a dead letter's payload, when it is replayed. Whatever is wrong with it shows when it is
     /// decoded.
-    pub fn read(payload: Bytes) -> Self {
+    pub fn read(payload: &Bytes) -> Self {
         #[derive(Deserialize)]
         struct Outer<'a> {
             #[serde(borrow)]
@@ -119,7 +119,7 @@ impl Record {
         }
         let mut record =
             Record { ack_token: "".into(), collection: "".into(), payload: payload.clone(), envelope: None };
-        let Ok(outer) = serde_json::from_slice::<Outer<'_>>(&payload) else { return record };
+        let Ok(outer) = serde_json::from_slice::<Outer<'_>>(payload) else { return record };
         record.ack_token = outer.ack_token.or(outer.ack_id).and_then(text).unwrap_or_default();
         let Some(wire) = outer.record.and_then(|raw| serde_json::from_str::<Wire<'_>>(raw.get()).ok()) else {
             return record;

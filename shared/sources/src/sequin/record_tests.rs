@@ -121,7 +121,7 @@ fn both_forms_of_an_answer_are_read() {
         assert_eq!((&*record.ack_token, &*record.collection), ("MTIy", "airtable:97GJ"));
         let origin = record.origin(0);
         assert_eq!((&*origin.position, &*origin.key), ("0/airtable:97GJ/rec1/2631315005", "rec1"));
-        let again = Record::read(record.payload.clone());
+        let again = Record::read(&record.payload);
         assert_eq!(shown(&again.decode(&source(), None)), shown(&record.decode(&source(), None)));
         assert!(record.field_names().contains("Email"));
     }

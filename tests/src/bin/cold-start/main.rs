@@ -1,7 +1,7 @@
 //! The benchmark of the cold start: from the start of a process to its first `GET /next`.
 //!
-//! It runs the real function of DynamoDB streams, built as it is deployed, and beside it a function that does nothing, and
-//! two that do the same in JavaScript and Python, at full speed and held to the share of a processor that Lambda gives to
+//! It runs two real functions, one with the AWS SDK and one without, built as they are deployed, and beside them one that
+//! does nothing, and two that do the same in JavaScript and Python, at full speed and held to the share of a processor that Lambda gives to
 //! 128 MB. Prints tables in Markdown and whether the goals are reached. See `tests/README.md`.
 
 mod authority;
@@ -43,7 +43,9 @@ async fn main() -> Result<(), Failure> {
     let starter = Starter::new(&runtime, &secrets, &authority, &mapping)?;
 
     std::fs::write(&mapping, MAPPING.replace("STORE", ", auto_migrate: additive"))?;
-    starter.start(&programs[0], None).await?;
+    for ours in &programs[..2] {
+        starter.start(ours, None).await?;
+    }
     std::fs::write(&mapping, MAPPING.replace("STORE", ""))?;
     for program in &programs {
         // Fills the caches of files, and sees that each does what it is compared for.
@@ -100,6 +102,7 @@ const MAPPING: &str = "
 datastores:
   warehouse: { type: postgres, secret: prod/warehouse, tls: { root: rds }STORE }
   app: { type: dynamodb }
+  shop: { type: sequin, base_url: 'https://sequin.example.org', token: { env: TOKEN } }
 pipelines:
   users:
     source: { datastore: app, table: users }
@@ -118,4 +121,10 @@ pipelines:
           from: appearance
           key: { profile_id: { from: $root.id, type: uuid } }
           columns: { mode: text, colorway: text, theme: text }
+  orders:
+    source: { datastore: shop, consumer: shop, table: public.orders, every: 1m }
+    sink:
+      datastore: warehouse
+      tables:
+        orders: { key: { id: bigint }, columns: { status: text, total: numeric, notes: text } }
 ";

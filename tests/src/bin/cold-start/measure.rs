@@ -61,6 +61,7 @@ impl<'a> Starter<'a> {
             // Ours: the system's roots, where its mapping is, the roots of the database.
             ("SSL_CERT_FILE", text(&authority.system)?),
             ("TRIBUTARY_MAPPING", text(mapping)?),
+            ("TOKEN", "never sent".to_owned()),
             ("TRIBUTARY_RDS_CA", text(&authority.database)?),
             // Theirs. Node has the system's roots built in.
             ("NODE_EXTRA_CA_CERTS", text(&authority.own)?),

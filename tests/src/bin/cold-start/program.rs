@@ -18,18 +18,21 @@ pub(crate) struct Program {
 }
 
 pub(crate) const OURS: &str = "Tributary, `dynamodb-stream`";
+pub(crate) const POLL: &str = "Tributary, `sequin-poll`";
 pub(crate) const HELLO: &str = "`lambda_runtime` alone";
 pub(crate) const NODE: &str = "Node, AWS SDK v3, pg";
 pub(crate) const PYTHON: &str = "Python, boto3, psycopg 3";
 
 impl Program {
-    /// All of them; ours is the first. Who has no Node compares with the others.
+    /// All of them; ours are the first two. Who has no Node compares with the others.
     pub(crate) fn all(target: &Path) -> Result<Vec<Program>, Failure> {
         let release = target.join("release");
         cargo(target, &["--package", "dynamodb-stream"])?;
+        cargo(target, &["--package", "sequin-poll"])?;
         cargo(target, &["--package", "tributary-tests", "--example", "hello"])?;
         let mut programs = vec![
             Program { name: OURS, command: vec![release.join("dynamodb-stream").into()] },
+            Program { name: POLL, command: vec![release.join("sequin-poll").into()] },
             Program { name: HELLO, command: vec![release.join("examples/hello").into()] },
         ];
         let place = target.join("cold-start");

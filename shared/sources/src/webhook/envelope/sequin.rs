@@ -34,7 +34,7 @@ pub(super) fn decode(sequin: &Sequin, payload: Bytes, position: &str, version: O
         version,
         ack_wait: Duration::ZERO,
     };
-    let message = Message::read(payload);
+    let message = Message::read(&payload);
     if !message.is_of(&source) {
         return None;
     }

@@ -66,7 +66,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
     let fault = shared.faults.take(kind);
     match &fault {
         Some(Fault::Status(status, body)) => return Ok(response(Answer(*status, body.clone()))),
-        Some(Fault::Drop) => return Ok(broken(String::new(), 0)),
+        Some(Fault::Drop) => return Ok(broken("", 0)),
         Some(Fault::Slow(time)) => tokio::time::sleep(*time).await,
         Some(Fault::Hold) => shared.faults.hold().await,
         _ => {}
@@ -86,7 +86,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
     };
     Ok(match fault {
         Some(Fault::Body(body)) => response(Answer(200, body)),
-        Some(Fault::Cut(bytes)) => broken(answer.1, bytes),
+        Some(Fault::Cut(bytes)) => broken(&answer.1, bytes),
         Some(Fault::HoldAnswer) => {
             shared.faults.hold().await;
             response(answer)
@@ -208,7 +208,7 @@ fn response(Answer(status, body): Answer) -> Response<Body> {
 }
 
 /// An answer that announces its whole length and breaks off after so many bytes.
-fn broken(body: String, bytes: usize) -> Response<Body> {
+fn broken(body: &str, bytes: usize) -> Response<Body> {
     let length = body.len().max(bytes + 1);
     let start = Bytes::copy_from_slice(&body.as_bytes()[..bytes.min(body.len())]);
     let end = async {

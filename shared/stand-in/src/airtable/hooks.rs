@@ -25,7 +25,7 @@ pub(super) struct Hook {
     payloads: Vec<(i64, Json)>,
     next: u64,
     expires: i64,
-    enabled: bool,
+    pub(super) enabled: bool,
 }
 
 /// What somebody did at once, with cells as they are listed.
@@ -79,7 +79,7 @@ impl Hook {
 
 impl World {
     /// Tells the hooks.
-    pub(super) fn tell(&mut self, table: &str, action: Action) {
+    pub(super) fn tell(&mut self, table: &str, action: &Action) {
         self.transaction += 1;
         let (now, transaction) = (self.now(), self.transaction);
         let Some(there) = self.tables.iter().find(|known| known.id == table || known.name == table) else { return };

@@ -144,6 +144,11 @@ impl Airtable {
         self.world().lose_payloads(hook, count);
     }
 
+    /// Switches a hook off: it makes no payloads, and those that it has can still be read.
+    pub fn disable_hook(&self, hook: &str) {
+        self.world().hooks.iter_mut().filter(|known| known.id == hook).for_each(|known| known.enabled = false);
+    }
+
     /// Deletes a hook.
     pub fn delete_hook(&self, hook: &str) {
         self.world().hooks.retain(|known| known.id != hook);

@@ -99,7 +99,7 @@ impl Legacy {
         let fields: Map<String, Value> = record
             .cells
             .iter()
-            .filter_map(|(field, cell)| Some((name(field).unwrap_or_else(|| field.clone()), cell.clone())))
+            .map(|(field, cell)| (name(field).unwrap_or_else(|| field.clone()), cell.clone()))
             .collect();
         let data = match record.deleted {
             true => Value::Null,

@@ -146,14 +146,14 @@ impl World {
             self.table(table).records.insert(id.clone(), record);
             ids.push(id);
         }
-        self.tell(table, action);
+        self.tell(table, &action);
         ids
     }
 
     pub(super) fn edit(&mut self, table: &str, record: &str, cells: &Json) -> bool {
         let there = self.apply(table, record, cells);
         if there {
-            self.tell(table, Action { changed: vec![(record.to_owned(), cells.clone())], ..Action::default() });
+            self.tell(table, &Action { changed: vec![(record.to_owned(), cells.clone())], ..Action::default() });
         }
         there
     }
@@ -184,7 +184,7 @@ impl World {
     pub(super) fn destroy(&mut self, table: &str, records: &[String]) {
         let gone: Vec<String> = records.iter().filter(|record| self.forget(table, record)).cloned().collect();
         if !gone.is_empty() {
-            self.tell(table, Action { destroyed: gone, ..Action::default() });
+            self.tell(table, &Action { destroyed: gone, ..Action::default() });
         }
     }
 
@@ -202,7 +202,7 @@ impl World {
         let action =
             Action { created: vec![(record.to_owned(), back.created, json!(back.cells))], ..Action::default() };
         there.records.insert(record.to_owned(), back);
-        self.tell(table, action);
+        self.tell(table, &action);
         true
     }
 

@@ -92,6 +92,12 @@ impl Source {
         &self.tables[name]
     }
 
+    /// Drops a column, which the log doesn't tell.
+    pub fn drop_column(&mut self, table: &str, column: &str) {
+        let table = self.tables.get_mut(table).expect("a table");
+        table.rows.values_mut().for_each(|row| drop(row.remove(column)));
+    }
+
     /// Commits a transaction: the changes as they stand in the log. What a statement cannot do (a key that is taken, a row
     /// that isn't there) is not done.
     pub(super) fn commit(&mut self, statements: Vec<Dml>) -> Vec<Change> {

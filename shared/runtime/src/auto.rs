@@ -1,0 +1,116 @@
+//! `columns: auto` at run time: what a source says of its fields becomes columns, before anything is written to them.
+//!
+//! The names are stored before the columns are added. So a run that ends in between goes on with the same names, and a
+//! column is never taken for somebody else's. What the names are is the business of [`tributary_core::auto`]; called by the
+//! pollers at the beginning of a turn and whenever they hear of fields, and by whoever replays.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tributary_core::Result;
+use tributary_core::auto::{self, Field, Known, Names, PARTITION};
+use tributary_core::batch::{Batch, Checkpoint};
+use tributary_core::pipeline::Pipeline;
+use tributary_core::table::Table;
+use tributary_postgres::{Credentials, Postgres};
+
+use crate::tick::Turn;
+
+/// A pipeline during a turn: as the mapping has it, and with the columns that follow its source.
+#[derive(Debug)]
+pub struct Following<'m> {
+    written: &'m Pipeline,
+    names: Names,
+    now: Arc<Pipeline>,
+    /// What was seen last: mostly it is seen again.
+    last: Option<(bool, Vec<Field>)>,
+}
+
+impl<'m> Following<'m> {
+    /// The pipeline with the columns that it had in its last turn.
+    ///
+    /// # Errors
+    /// As those of [`Postgres::adopt`]; `Config` when what is stored cannot be read.
+    pub async fn begin<C: Credentials>(turn: &mut Turn<'_, C>, written: &'m Pipeline) -> Result<Self> {
+        let (mut names, mut now) = (Names::default(), written.clone());
+        if auto::follows(written) {
+            if let Some(stored) = turn.checkpoint(written, PARTITION).await? {
+                names = Names::parse(&stored)?;
+                now = auto::remembered(written, &names)?;
+            }
+            turn.sink(written)?.adopt(&following(&now), true).await?;
+        }
+        Ok(Following { written, names, now: Arc::new(now), last: None })
+    }
+
+    /// The pipeline as it is now.
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.now
+    }
+
+    /// Whether it follows its source at all.
+    pub fn follows(&self) -> bool {
+        auto::follows(self.written)
+    }
+
+    /// The source has these fields. Gives whether the pipeline is another one from now on.
+    ///
+    /// # Errors
+    /// As those of [`Postgres::adopt`] and [`Turn::apply`].
+    pub async fn see<C: Credentials>(&mut self, turn: &mut Turn<'_, C>, known: Known<'_>) -> Result<bool> {
+        let (all, fields) = match known {
+            Known::All(fields) => (true, fields),
+            Known::Some(fields) => (false, fields),
+        };
+        let is_same = self.last.as_ref().is_some_and(|(was_all, last)| *was_all == all && last == fields);
+        if is_same || !self.follows() {
+            return Ok(false);
+        }
+        let expanded = auto::expand(self.written, known, &self.names, &BTreeMap::new())?;
+        if expanded.names == self.names {
+            self.last = Some((all, fields.to_vec()));
+            return Ok(false);
+        }
+        // Only now is it worth a question which columns there are.
+        let existing = turn.sink(self.written)?.existing(&following(self.written)).await?;
+        let expanded = auto::expand(self.written, known, &self.names, &existing)?;
+        let mut batch = Batch::empty(self.written);
+        batch.checkpoint = Some(Checkpoint {
+            partition: PARTITION.to_owned(),
+            position: expanded.names.to_text(),
+            at: None,
+            fence: turn.fence_of(self.written).cloned(),
+        });
+        turn.apply(self.written, &batch).await?;
+        drop(batch);
+        for news in &expanded.news {
+            turn.note(self.written, news.to_string());
+        }
+        turn.sink(self.written)?.adopt(&following(&expanded.pipeline), true).await?;
+        (self.names, self.now) = (expanded.names, Arc::new(expanded.pipeline));
+        self.last = Some((all, fields.to_vec()));
+        Ok(true)
+    }
+}
+
+/// A pipeline with the columns that it had in its last turn, and their names, for whoever doesn't ask the source. Its
+/// tables become tables of the sink.
+///
+/// # Errors
+/// As those of [`Postgres::adopt`].
+pub(crate) async fn remembered<C: Credentials>(
+    sink: &mut Postgres<C>,
+    written: &Pipeline,
+) -> Result<(Pipeline, Names)> {
+    let stored = sink.checkpoint(&written.name, PARTITION).await?;
+    let names = stored.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
+    let now = auto::remembered(written, &names)?;
+    sink.adopt(&following(&now), true).await?;
+    Ok((now, names))
+}
+
+/// The tables that follow the source.
+pub fn following(pipeline: &Pipeline) -> Vec<Table> {
+    let all = pipeline.tables.iter().zip(&pipeline.routes);
+    all.filter(|(_, route)| route.auto).map(|(table, _)| table.clone()).collect()
+}
