@@ -59,6 +59,12 @@ impl Aws {
         Aws::shared(&RUNNING, SERVICES).await
     }
 
+    /// One that nobody else uses, for a test whose tables have names that others use too. It ends when it is dropped.
+    pub async fn alone() -> Aws {
+        let start = || started(SERVICES).unwrap_or_else(|why| panic!("no emulator of AWS: {why}"));
+        tokio::task::spawn_blocking(start).await.expect("start an emulator of AWS")
+    }
+
     /// Another one of this process, with Lambda and CloudFormation. It runs functions as processes that inherit its
     /// environment, which is `PATH` and the way back to it.
     pub async fn with_functions() -> &'static Aws {

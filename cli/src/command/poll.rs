@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tributary_core::Error;
 use tributary_core::pipeline::{Mapping, PostgresStore, SourceKind};
 use tributary_runtime::airtable_poll::AirtablePoll;
@@ -44,10 +44,7 @@ pub(crate) async fn run(args: &Args, poll: &Poll, output: &mut Output) -> Result
             )
             .into());
     }
-    output.document(|| {
-        let lines: Vec<Value> = lines.iter().map(|line| serde_json::to_value(line).unwrap_or_default()).collect();
-        json!({ "pipelines": lines })
-    })?;
+    output.document(|| json!({ "pipelines": lines }))?;
     for line in &lines {
         show(line, output)?;
     }

@@ -19,6 +19,14 @@ async fn on_a_given_server_it_leaves_nothing() {
     assert_eq!(document["deliveries"].as_array().unwrap().len(), 10);
     assert_eq!(document["dead_letters"].as_array().unwrap().len(), 6);
     assert!(document["kept"].is_null());
+    let [orders, apartments] = document["polled"].as_array().unwrap().as_slice() else { panic!("{document}") };
+    let again = &orders["steps"].as_array().unwrap()[2]["tick"];
+    assert_eq!(
+        (&again["records"], &again["applied"], &again["stale"]),
+        (&7.into(), &0.into(), &7.into()),
+        "{document}"
+    );
+    assert_eq!(apartments["apartments"].as_array().unwrap().len(), 3);
     let applied_again = document["deliveries"].as_array().unwrap().iter().filter(|delivery| delivery["again"] == true);
     assert!(applied_again.into_iter().all(|delivery| delivery["figures"]["applied"] == 0), "{document}");
     assert_eq!(database.rows("select count(*) from pg_database where datname = 'tributary_demo'").await, ["0"]);

@@ -151,8 +151,8 @@ async fn what_cannot_be_read_is_told_and_the_others_are_applied() {
 
 /// An AWS with a table of users, whose changes an event source mapping has given up, as the database had no tables then.
 /// Its tables are there now, and empty.
-async fn given_up(test: &str) -> (&'static Aws, Database, Vec<Value>) {
-    let aws = Aws::start().await;
+async fn given_up(test: &str) -> (Aws, Database, Vec<Value>) {
+    let aws = Aws::alone().await;
     aws.create_table("users").await;
     let client = aws.dynamodb().await;
     let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -166,7 +166,7 @@ async fn given_up(test: &str) -> (&'static Aws, Database, Vec<Value>) {
     let (place, database): (TempDir, _) = (tempfile::tempdir().unwrap(), Database::new(test).await);
     let file = place.path().join("given-up.jsonl");
     let options = "replay-stream --stream users --retries 0 --batch-size 50 --on-failure";
-    at(aws, tributary(options).argument(&file)).on(&database).run().ends(1);
+    at(&aws, tributary(options).argument(&file)).on(&database).run().ends(1);
     tributary("migrate").on(&database).run().ends(0);
     let text = fs::read_to_string(&file).unwrap();
     (aws, database, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
@@ -236,8 +236,9 @@ impl Queue {
 async fn messages_are_read_again_from_the_stream_and_deleted_when_their_rows_are_committed() {
     let (aws, database, batches) = given_up("redrive_queue").await;
     assert_eq!(batches.len(), 3);
-    let queue = Queue::make(aws).await;
-    let redrive = |options: &str| at(aws, tributary(&format!("redrive {options} --json --queue")).argument(&queue.url));
+    let queue = Queue::make(&aws).await;
+    let redrive =
+        |options: &str| at(&aws, tributary(&format!("redrive {options} --json --queue")).argument(&queue.url));
 
     for batch in &batches {
         queue.send(metadata(batch, &json!({}))).await;
@@ -290,7 +291,7 @@ async fn messages_are_read_again_from_the_stream_and_deleted_when_their_rows_are
     assert_eq!(fates(&again), ["failed 0 0", "failed 0 0", "lost 0 50", "lost 0 50", "lost 50 1", "lost 50 10"]);
     assert_eq!((&again["figures"]["applied"], database.rows(CONTENT).await), (&0.into(), content));
     // In words: what is lost, and how it heals.
-    let said = at(aws, tributary("redrive --queue").argument(&queue.url)).on(&database).run().ends(1);
+    let said = at(&aws, tributary("redrive --queue").argument(&queue.url)).on(&database).run().ends(1);
     let [from, to] = ["startSequenceNumber", "endSequenceNumber"].map(|name| &batches[0]["DDBStreamBatchInfo"][name]);
     for expect in [
         "6 batches, 2 failed; 0 rows applied, 300 stale, 0 dead letters, 111 records lost",
@@ -357,13 +358,13 @@ async fn objects_are_applied_whole_and_deleted_only_on_demand() {
 #[tokio::test]
 async fn an_interrupt_ends_after_the_batch_in_hand() {
     let (aws, database, batches) = given_up("redrive_interrupt").await;
-    let queue = Queue::make(aws).await;
+    let queue = Queue::make(&aws).await;
     for batch in &batches {
         queue.send(metadata(batch, &json!({}))).await;
     }
     let slow = Proxy::start(database.url()).await;
     slow.delay(Duration::from_millis(500), Duration::ZERO);
-    let program = at(aws, tributary("redrive --json --queue").argument(&queue.url)).with("DATABASE_URL", slow.url());
+    let program = at(&aws, tributary("redrive --json --queue").argument(&queue.url)).with("DATABASE_URL", slow.url());
     let child = program.command().spawn().unwrap();
     while slow.connections() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -379,6 +380,6 @@ async fn an_interrupt_ends_after_the_batch_in_hand() {
     assert_eq!((queue.left().await.as_str(), &document["batches"][0]["deleted"]), ("2", &true.into()));
     let records = document["batches"][0]["records"].as_u64().unwrap();
     assert!(records > 0 && database.rows("select count(*) from profile").await != ["0"]);
-    at(aws, tributary("redrive --queue").argument(&queue.url)).on(&database).run().ends(0);
+    at(&aws, tributary("redrive --queue").argument(&queue.url)).on(&database).run().ends(0);
     assert_eq!((queue.left().await.as_str(), database.rows(SUMMARY).await), ("0", vec![USERS.to_owned()]));
 }

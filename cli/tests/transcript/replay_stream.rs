@@ -76,7 +76,7 @@ fn a_wrong_command_line_is_told() {
 
 #[tokio::test]
 async fn a_tables_stream_is_read_whole() {
-    let aws = Aws::start().await;
+    let aws = Aws::alone().await;
     aws.create_table("users").await;
     let store = DynamodbStore { region: Some(Aws::REGION.to_owned()), endpoint: Some(aws.endpoint().to_owned()) };
     let client = tributary_runtime::aws::dynamodb(&store).await;

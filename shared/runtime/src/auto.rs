@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tributary_core::Result;
-use tributary_core::auto::{self, Field, Known, Names, PARTITION};
+use tributary_core::auto::{self, Field, Known, Names, News, PARTITION};
 use tributary_core::batch::{Batch, Checkpoint};
 use tributary_core::pipeline::Pipeline;
 use tributary_core::table::Table;
@@ -84,7 +84,11 @@ impl<'m> Following<'m> {
         turn.apply(self.written, &batch).await?;
         drop(batch);
         for news in &expanded.news {
-            turn.note(self.written, news.to_string());
+            match news {
+                // A column and its field disagree from now on.
+                News::Retyped { .. } | News::Moved { .. } => turn.note(self.written, news.to_string()),
+                _ => turn.tell(self.written, news.to_string()),
+            }
         }
         turn.sink(self.written)?.adopt(&following(&expanded.pipeline), true).await?;
         (self.names, self.now) = (expanded.names, Arc::new(expanded.pipeline));

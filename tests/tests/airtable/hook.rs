@@ -29,6 +29,16 @@ async fn idle_for(world: &World, days: u64) {
 }
 
 #[tokio::test]
+async fn a_feed_whose_state_is_lost_begins_anew_with_a_sweep() {
+    let (mut world, ids) = settled("lost_state", "").await;
+    world.airtable.edit_silently(HOMES, &ids[0], &json!({ NAME: "not told" }));
+    world.airtable.destroy_silently(HOMES, &ids[1]);
+    world.database.execute("update tributary.checkpoint set position = 'no state' where partition = 'feed'").await;
+    world.tick().await;
+    world.assert_same().await;
+}
+
+#[tokio::test]
 async fn a_dead_hook_is_made_anew_and_a_sweep_finds_what_it_missed() {
     let (mut world, ids) = settled("dead_hook", "").await;
     let hook = world.airtable.hooks()[0].0.clone();

@@ -109,11 +109,7 @@ pub(crate) async fn tick(
     budget: &impl Budget,
 ) -> Report {
     let target = Target::from_url(database.url(), &Policy::default()).unwrap();
-    let sinks = Sinks::new(mapping, mapping.pipelines.iter(), |_, store| {
-        // Tables and our own schema are made at the first connection.
-        let _ = store;
-        target.clone()
-    });
+    let sinks = Sinks::new(mapping, mapping.pipelines.iter(), |_, _| target.clone());
     let mut ticker = Ticker::new(Arc::clone(mapping), sinks, script).unwrap();
     for (_, sink) in ticker.sinks().iter_mut() {
         sink.migrate().await.unwrap();

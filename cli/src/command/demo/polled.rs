@@ -62,6 +62,8 @@ pub(super) async fn play(target: &Target) -> Result<Vec<Polled>, Failure> {
         let table = pipeline.and_then(|pipeline| pipeline.tables.first());
         let table = table.ok_or_else(|| Error::config(format!("the sample has no table {}", polled.table.name)))?;
         polled.table.rows = postgres.preview(table, polled.table.columns, super::LIMIT).await?;
+        // Ids of Airtable's records say nothing, and are others each time.
+        polled.table.rows.sort();
     }
     Ok(polled)
 }

@@ -18,8 +18,9 @@ const HOUR: i64 = 3_600_000_000;
 const MAY_BE_EXPIRED: i64 = 6 * 24 * HOUR;
 
 impl<C: Credentials> Run<'_, '_, C> {
-    /// Where the feed of the mapping stands. What is stored of another one is forgotten, but not how often it broke.
-    pub(super) async fn listen(&mut self) -> Result<Feed, Trouble> {
+    /// Where the feed of the mapping stands. What is stored of another one is forgotten, but not how often it broke. Of one
+    /// whose state is lost that is what a sweep has healed: its beginning is then one more break, and is healed too.
+    pub(super) async fn listen(&mut self, healed: u64) -> Result<Feed, Trouble> {
         let of = match &self.source.feed {
             AirtableFeed::Webhook { id: None } => "webhook".to_owned(),
             AirtableFeed::Webhook { id: Some(id) } => format!("webhook {id}"),
@@ -32,7 +33,7 @@ impl<C: Credentials> Run<'_, '_, C> {
         Ok(match stored {
             Some(feed) if feed.of == of => feed,
             Some(other) => Feed { of, breaks: other.breaks, ..Feed::default() },
-            None => Feed { of, ..Feed::default() },
+            None => Feed { of, breaks: healed, ..Feed::default() },
         })
     }
 

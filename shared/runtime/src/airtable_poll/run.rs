@@ -89,9 +89,9 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
 
     pub(super) async fn all(&mut self) -> Result<Reach, Trouble> {
         self.retry_letters().await?;
-        let mut feed = self.listen().await?;
         let swept: Option<Swept> =
             parse(self.turn.checkpoint(self.pipeline.pipeline(), Swept::PARTITION).await?.as_deref());
+        let mut feed = self.listen(swept.as_ref().map_or(0, |swept| swept.healed)).await?;
         // Once a sweep, and not once a tick: that a hook is alive costs a request to know.
         let look = self.warm.sweep.is_none() && self.is_due(&feed, swept.as_ref()).is_some();
         let half = self.budget.remaining().map(|left| left / 2).filter(|half| *half > TIME_FOR_A_PAGE * 2);

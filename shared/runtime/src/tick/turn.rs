@@ -141,6 +141,13 @@ impl<'t, C: Credentials> Turn<'t, C> {
         self.report.of(&pipeline.name).notes.push(text);
     }
 
+    /// Adds something that is as it should be, and may be of use to know.
+    pub fn tell(&mut self, pipeline: &Pipeline, text: impl Into<String>) {
+        let text = text.into();
+        tracing::info!(pipeline = pipeline.name, note = text, "noted");
+        self.report.of(&pipeline.name).notes.push(text);
+    }
+
     fn lead(&self) -> Result<&'t Pipeline> {
         let first = self.job.pipelines.first().copied();
         first.ok_or_else(|| Error::new(tributary_core::Kind::Bug, "a job without a pipeline"))

@@ -33,7 +33,7 @@ use tributary_core::{Error, Result};
 
 use super::answer::{elements, fingerprint};
 use crate::json;
-use metadata::{Metadata, text};
+use metadata::{Metadata, Wire, text};
 
 /// What stands for the value of a column that an update didn't touch and the log therefore doesn't hold (Sequin,
 /// "Databases": TOAST columns).
@@ -89,6 +89,9 @@ impl Message {
             #[serde(borrow)]
             data: Option<&'a RawValue>,
         }
+        if let Some(message) = Message::read_usual(payload) {
+            return message;
+        }
         let mut message =
             Message { ack_id: "".into(), payload: payload.clone(), spans: Spans::default(), metadata: None };
         let Ok(outer) = serde_json::from_slice::<Outer<'_>>(payload) else { return message };
@@ -96,6 +99,35 @@ impl Message {
         let inner = outer.data.map_or_else(|| payload.clone(), |data| payload.slice_ref(data.get().as_bytes()));
         message.read_inner(&inner);
         message
+    }
+
+    /// Reads a message of the usual form at one go; `None` when it has another.
+    fn read_usual(payload: &Bytes) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Parts<'a> {
+            #[serde(borrow)]
+            record: Option<&'a RawValue>,
+            #[serde(borrow)]
+            changes: Option<&'a RawValue>,
+            #[serde(borrow)]
+            action: Option<&'a RawValue>,
+            #[serde(borrow)]
+            metadata: Option<Wire<'a>>,
+        }
+        #[derive(Deserialize)]
+        struct Usual<'a> {
+            #[serde(borrow)]
+            ack_id: &'a RawValue,
+            #[serde(borrow)]
+            data: Parts<'a>,
+        }
+        let Usual { ack_id, data } = serde_json::from_str(std::str::from_utf8(payload).ok()?).ok()?;
+        let slice = |raw: &RawValue| payload.slice_ref(raw.get().as_bytes());
+        let metadata = Metadata::of(&data.metadata?)?;
+        let record = data.record.filter(|raw| raw.get().starts_with('{'))?;
+        let action = data.action.and_then(text);
+        let spans = Spans { record: Some(slice(record)), changes: data.changes.map(slice), action };
+        Some(Message { ack_id: text(ack_id)?, payload: payload.clone(), spans, metadata: Some(metadata) })
     }
 
     fn read_inner(&mut self, inner: &Bytes) {

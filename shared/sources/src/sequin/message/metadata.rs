@@ -1,7 +1,5 @@
 //! What a message says of itself beside the row.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tributary_core::decimal::Decimal;
@@ -26,27 +24,33 @@ pub(super) struct Metadata {
     pub(super) pks: Box<str>,
 }
 
+/// The metadata as it is sent, none of its fields read yet: one of the wrong type must not hide the others.
+#[derive(Deserialize)]
+pub(super) struct Wire<'a> {
+    #[serde(borrow)]
+    table_schema: Option<&'a RawValue>,
+    #[serde(borrow)]
+    table_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    commit_timestamp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    commit_lsn: Option<&'a RawValue>,
+    #[serde(borrow)]
+    commit_idx: Option<&'a RawValue>,
+    #[serde(borrow)]
+    idempotency_key: Option<&'a RawValue>,
+    #[serde(borrow)]
+    record_pks: Option<&'a RawValue>,
+}
+
 impl Metadata {
     /// `None` when this is no object that names a table.
     pub(super) fn read(raw: &RawValue) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            table_schema: Option<&'a RawValue>,
-            #[serde(borrow)]
-            table_name: Option<&'a RawValue>,
-            #[serde(borrow)]
-            commit_timestamp: Option<&'a RawValue>,
-            #[serde(borrow)]
-            commit_lsn: Option<&'a RawValue>,
-            #[serde(borrow)]
-            commit_idx: Option<&'a RawValue>,
-            #[serde(borrow)]
-            idempotency_key: Option<&'a RawValue>,
-            #[serde(borrow)]
-            record_pks: Option<&'a RawValue>,
-        }
-        let wire: Wire<'_> = serde_json::from_str(raw.get()).ok()?;
+        Metadata::of(&serde_json::from_str(raw.get()).ok()?)
+    }
+
+    /// `None` when it names no table.
+    pub(super) fn of(wire: &Wire<'_>) -> Option<Self> {
         let at = wire.commit_timestamp.and_then(text).and_then(|text| text.parse::<jiff::Timestamp>().ok());
         Some(Metadata {
             schema: wire.table_schema.and_then(text).unwrap_or_default(),
@@ -62,7 +66,8 @@ impl Metadata {
 
 /// The text of a JSON string; `None` for any other JSON.
 pub(super) fn text(raw: &RawValue) -> Option<Box<str>> {
-    serde_json::from_str::<Cow<'_, str>>(raw.get()).ok().map(|text| text.into())
+    let inside = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') { serde_json::from_str::<Box<str>>(raw.get()).ok() } else { Some(inside.into()) }
 }
 
 /// A number without a fraction, also as text.
