@@ -4,6 +4,7 @@
 //! when a row is refused in `bisect`.
 
 mod adopt;
+mod attachment;
 mod bisect;
 mod catalog;
 mod checkpoint;
@@ -27,6 +28,7 @@ mod sql;
 mod status;
 mod tally;
 
+pub use attachment::{Due, Fetched};
 pub use dead_letter::{Letter, Which};
 pub use migrate::{Plan, Refusal, Step};
 pub use preview::{create_database, drop_database};

@@ -7,6 +7,7 @@ use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::table::{Column, DeleteMode, Role, Table, VersionType};
 use tributary_core::{Error, Result};
 
+use crate::attachment;
 use crate::catalog::{self, Found, FoundColumn};
 use crate::connect::classify;
 use crate::session::Session;
@@ -204,7 +205,9 @@ fn create(table: &Table) -> String {
     let key: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
     lines.push(format!("primary key ({})", key.join(", ")));
     // Room on the page for the next version of a row, so that an update touches no index.
-    format!("create table {} (\n  {}\n) with (fillfactor = 90)", relation(table), lines.join(",\n  "))
+    let table_itself =
+        format!("create table {} (\n  {}\n) with (fillfactor = 90)", relation(table), lines.join(",\n  "));
+    if table.meta.files { format!("{table_itself};\n{}", attachment::index(table)) } else { table_itself }
 }
 
 /// Rows that are there before the adoption get version −1, so that a backfill may fill them.
@@ -222,6 +225,9 @@ pub(crate) fn own_columns(table: &Table) -> Vec<(&str, String)> {
     ];
     let json = [meta.errors.as_deref(), meta.versions.as_deref()];
     columns.extend(json.into_iter().flatten().map(|name| (name, "jsonb".to_owned())));
+    if meta.files {
+        columns.extend(attachment::COLUMNS.map(|(name, rest)| (name, rest.to_owned())));
+    }
     columns
 }
 
@@ -250,6 +256,10 @@ impl Adoption<'_> {
                 None => self.add(name, &rest),
                 Some(there) => self.own(name, rest.split(' ').next().unwrap_or_default(), there),
             }
+        }
+        if table.meta.files && !found.columns.contains_key(attachment::STATE) {
+            let why = format!("the files of table {} that are due have no index", table.qualified_name());
+            self.plan.steps.push(Step { sql: attachment::index(table), why });
         }
         self.unmapped();
         self.unique();
