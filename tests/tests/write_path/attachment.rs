@@ -276,5 +276,5 @@ async fn what_is_stored_costs_a_look_at_the_queue_nothing() {
         from mark) order by submitted_at desc nulls last limit 9",
         )
         .await;
-    assert!(plan.iter().any(|line| line.contains("Index Scan")), "{plan:?}");
+    assert!(plan.iter().any(|line| line.contains("files_submitted_at_idx")), "{plan:?}");
 }
