@@ -84,7 +84,9 @@ async fn tick<P: Poller<Sink>>(
 
 fn is_polled(mapping: &Mapping, name: &str) -> Result<(), Error> {
     match mapping.pipeline(name).map(|pipeline| &pipeline.source.kind) {
-        Some(SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) | SourceKind::Airtable(_)) => Ok(()),
+        Some(SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) | SourceKind::Airtable(_) | SourceKind::Odk(_)) => {
+            Ok(())
+        }
         Some(SourceKind::Webhook(_)) => Err(Error::config(format!("`{name}` is a webhook, which nobody polls"))
             .with_hint("`tributary hook test` sends a file to its hook")),
         Some(SourceKind::Dynamodb { .. }) => {

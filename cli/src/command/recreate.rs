@@ -174,7 +174,7 @@ fn leases(pipeline: &Pipeline) -> Vec<String> {
     let (name, datastore) = (&pipeline.name, &pipeline.source.datastore);
     match &pipeline.source.kind {
         SourceKind::Dynamodb { .. } => vec![format!("{name}/backfill")],
-        SourceKind::Airtable(_) => vec![format!("{name}/poll")],
+        SourceKind::Airtable(_) | SourceKind::Odk(_) => vec![format!("{name}/poll")],
         // Senders run it, whenever they like.
         SourceKind::Webhook(_) => Vec::new(),
         SourceKind::Sequin(source) => vec![format!("{datastore}/{}/poll", source.consumer)],
@@ -197,6 +197,7 @@ fn refill(pipeline: &Pipeline) -> String {
                                    taken again"
                 .to_owned()
         }
+        SourceKind::Odk(_) => format!("the next tick reads all rows anew, or `tributary poll {name}`"),
         SourceKind::Airtable(_) => format!("the next tick begins with a sweep, or `tributary poll {name}`"),
         SourceKind::Sequin(source) => format!(
             "run a backfill of the sink `{}` in Sequin's console, then the next tick or `tributary poll {name}`: what was \

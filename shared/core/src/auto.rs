@@ -33,9 +33,11 @@ pub const PARTITION: &str = "columns";
 /// A field of a source's items.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// By which name it stands at the top of an item: an id that survives a rename, where the source has such a thing, else
-    /// its name.
+    /// By which name it stands at the top of an item (or of a list's element): an id that survives a rename, where the source
+    /// has such a thing, else its name. [`SourceKind::path_of`](crate::pipeline::SourceKind::path_of) makes its place of it.
     pub id: String,
+    /// The list of the item whose elements have it, such as `person_details.income`; `None`: the item itself.
+    pub list: Option<String>,
     /// What people call it.
     pub name: String,
     /// The type of a column that holds any value of it; `None` where nothing tells, as of a null. Then it gets no column yet.

@@ -25,6 +25,11 @@ impl Path {
         Path(vec![Step::Field(name.into())])
     }
 
+    /// The path through these fields, whatever is in their names.
+    pub fn fields<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        Path(names.into_iter().map(|name| Step::Field(name.into())).collect())
+    }
+
     /// The value at the end of the path; `None` when a step leads nowhere.
     pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(value, |value, step| match (step, value) {

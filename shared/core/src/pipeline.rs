@@ -1,6 +1,9 @@
 //! A mapping file after it was checked: what the rest of the program works with.
 
+mod attachment;
+mod odk;
 mod source;
+mod view;
 
 use indexmap::IndexMap;
 
@@ -9,10 +12,16 @@ use crate::path::Path;
 use crate::table::Table;
 use crate::webhook::Trigger;
 
+pub use attachment::{Attachments, Destination, KeyTemplate, Placeholder};
+pub use odk::{
+    ATTACHMENTS, ELEMENT_ID, Geo, MARK, OdkEmail, OdkSet, OdkSource, OdkStore, PARENT, POSITION, RAW, RAW_COLUMN,
+    SUBMISSION, SYSTEM, SYSTEM_COLUMN,
+};
 pub use source::{
     AirtableFeed, AirtableSource, RECORD_CREATED, RECORD_ID, RECORD_UPDATED, SequinLegacySource, SequinSource, Source,
     SourceKind,
 };
+pub use view::{Lists, View};
 
 /// A checked mapping.
 #[derive(Debug)]
@@ -43,6 +52,8 @@ pub enum Datastore {
     Sequin(SequinStore),
     /// Airtable: a source.
     Airtable(AirtableStore),
+    /// ODK Central: a source.
+    Odk(OdkStore),
 }
 
 impl Datastore {
@@ -53,6 +64,7 @@ impl Datastore {
             Datastore::Dynamodb(_) => "a dynamodb datastore",
             Datastore::Sequin(_) => "a sequin datastore",
             Datastore::Airtable(_) => "an airtable datastore",
+            Datastore::Odk(_) => "an odk datastore",
         }
     }
 }
@@ -192,6 +204,10 @@ pub struct Pipeline {
     pub tables: Vec<Table>,
     /// Where the tables' values come from, one a table, in the same order.
     pub routes: Vec<Route>,
+    /// Where the files that belong to items go, where the source has such and the mapping wants them.
+    pub attachments: Option<Attachments>,
+    /// Views over a table of items and the tables of their lists.
+    pub views: Vec<View>,
 }
 
 /// Where a table's values come from.
@@ -207,6 +223,11 @@ pub struct Route {
     pub columns: Vec<Binding>,
     /// Whether fields of the source that no column names become columns too, by the source's own schema.
     pub auto: bool,
+    /// What becomes of lists of the item that no table is made from (`children: auto`); `None`: nothing.
+    pub lists: Option<Lists>,
+    /// The source has no such list any more: an item that is there says nothing of it, so that its rows stay; an item that is
+    /// gone takes them along.
+    pub retired: bool,
 }
 
 /// Which part of the item is a row.

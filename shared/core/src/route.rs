@@ -109,6 +109,9 @@ impl Router<'_> {
 
     /// The item, or (not `whole`) a part of it that has all it takes.
     fn known(&self, now: &Value, before: Option<&Value>, whole: bool) -> Result<Option<(Key, Op)>> {
+        if self.route.retired {
+            return Ok(None);
+        }
         if let (Scope::Elements(path), Some(children)) = (&self.route.scope, &self.table.children) {
             let items = match path.find(now) {
                 None | Some(Value::Null) => &[][..],

@@ -47,6 +47,30 @@ impl<C: Credentials> Postgres<C> {
         columns: &[&str],
         mut visit: impl FnMut(Key, Option<Version>, Row) -> Result<()>,
     ) -> Result<()> {
+        self.read_rows(table, columns, false, |key, version, _, row| visit(key, version, row)).await
+    }
+
+    /// As [`Postgres::live_with`], tombstones too: `visit` is told whether a row is one. A tombstone holds the values that
+    /// its table's delete policy keeps.
+    ///
+    /// # Errors
+    /// As [`Postgres::live_with`].
+    pub async fn stored_with(
+        &mut self,
+        table: &Table,
+        columns: &[&str],
+        visit: impl FnMut(Key, Option<Version>, bool, Row) -> Result<()>,
+    ) -> Result<()> {
+        self.read_rows(table, columns, true, visit).await
+    }
+
+    async fn read_rows(
+        &mut self,
+        table: &Table,
+        columns: &[&str],
+        tombstones: bool,
+        mut visit: impl FnMut(Key, Option<Version>, bool, Row) -> Result<()>,
+    ) -> Result<()> {
         let find = |name: &&str| {
             let column = table.columns.iter().find(|column| column.name == *name);
             column.ok_or_else(|| Error::new(Kind::Bug, format!("`{name}` is no column of {}", table.qualified_name())))
@@ -55,8 +79,10 @@ impl<C: Credentials> Postgres<C> {
         let read: Vec<&Column> = table.key.iter().chain(columns).collect();
         let mut list: Vec<String> = read.iter().map(|column| sent(column)).collect();
         list.push(format!("{}::text", quote(&table.meta.version)));
-        let query =
-            format!("select {} from {} where not {}", list.join(", "), relation(table), quote(&table.meta.deleted));
+        let deleted = quote(&table.meta.deleted);
+        list.push(deleted.clone());
+        let which = if tombstones { String::new() } else { format!(" where not {deleted}") };
+        let query = format!("select {} from {}{which}", list.join(", "), relation(table));
         let failed = asking("read the rows that are there");
         let none = std::iter::empty::<(&str, Type)>();
         let session = self.session().await?;
@@ -65,8 +91,9 @@ impl<C: Credentials> Postgres<C> {
             let cells: Vec<Cell> =
                 read.iter().enumerate().map(|(at, column)| cell(&answer, at, &column.ty)).collect::<Result<_>>()?;
             let version = Version::from_sql(answer.try_get(read.len()).map_err(&failed)?)?;
+            let is_tombstone: bool = answer.try_get(read.len() + 1).map_err(&failed)?;
             let (key, row) = cells.split_at(table.key.len());
-            visit(key.into(), version, row.into())?;
+            visit(key.into(), version, is_tombstone, row.into())?;
         }
         Ok(())
     }

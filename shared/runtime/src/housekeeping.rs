@@ -67,7 +67,7 @@ async fn round<'m, C: Credentials>(
     for pipeline in pipelines {
         let sink = sinks.get(&pipeline.sink)?;
         // What is observed is observed anew by its poll, not replayed.
-        let observed = matches!(pipeline.source.kind, SourceKind::Airtable(_));
+        let observed = matches!(pipeline.source.kind, SourceKind::Airtable(_) | SourceKind::Odk(_));
         let due = if observed { Vec::new() } else { sink.letters(Which::Due(&pipeline.name), LETTERS_AT_ONCE).await? };
         if !due.is_empty() {
             let replayed = replay(mapping, sink, &pipeline.name, due, budget).await?;

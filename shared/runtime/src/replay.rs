@@ -151,6 +151,11 @@ fn owners<'m>(
                 format!("mend what is wrong and send {tick} to airtable-poll: letters that it settles go away"),
             ))
         }
+        SourceKind::Odk(_) => {
+            let tick = format!("{{\"tick\": {{\"pipelines\": [\"{}\"], \"force\": true}}}}", pipeline.name);
+            Err(Error::config(format!("the rows of `{}` are read anew, not replayed", pipeline.name))
+                .with_hint(format!("mend what is wrong and send {tick} to odk-poll: letters that it settles go away")))
+        }
         #[allow(unreachable_patterns, reason = "where every source is built in")]
         _ => {
             drop((payload, position, mapping, first_at));

@@ -118,7 +118,7 @@ fn consumer_of(pipeline: &Pipeline) -> Option<(&str, Duration)> {
     match &pipeline.source.kind {
         SourceKind::Sequin(source) => Some((&source.consumer, source.ack_wait)),
         SourceKind::SequinLegacy(source) => Some((&source.consumer, source.ack_wait)),
-        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Webhook(_) => None,
+        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Odk(_) | SourceKind::Webhook(_) => None,
     }
 }
 

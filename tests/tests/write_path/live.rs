@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tributary_core::cast::cast;
-use tributary_core::cell::{Cell, Key};
+use tributary_core::cell::{Cell, Key, Row};
 use tributary_core::change::{Change, Op};
 use tributary_core::table::{Column, DeleteMode, Table};
 use tributary_core::value::Value;
@@ -108,6 +108,27 @@ async fn a_listing_ends_with_the_visitors_error_and_the_sink_goes_on() {
     assert_eq!(apply(&mut sink, &tables, vec![put(1, 2, "b")]).await.applied, 1);
     let unknown = sink.live_with(&tables[0], &["nobody"], |_, _, _| Ok(())).await;
     assert_eq!(unknown.unwrap_err().kind(), Kind::Bug);
+}
+
+#[tokio::test]
+async fn a_listing_of_all_that_is_stored_tells_tombstones() {
+    let database = Database::new("stored").await;
+    let tables = [table("t", KEEP)];
+    let mut sink = sink(&database, &tables);
+    apply(&mut sink, &tables, vec![put(1, 1, "a"), put(2, 1, "b"), put(3, 1, "c")]).await;
+    apply(&mut sink, &tables, vec![gone(2, 2)]).await;
+    let mut seen = Vec::new();
+    let visit = |_: Key, version: Option<Version>, is_tombstone: bool, row: Row| {
+        seen.push((version.map(|version| version.to_string()), is_tombstone, row));
+        Ok(())
+    };
+    sink.stored_with(&tables[0], &["name"], visit).await.unwrap();
+    seen.sort_by_key(|(_, _, row)| format!("{row:?}"));
+    let expect = [("1", false, "a"), ("2", true, "b"), ("1", false, "c")];
+    let of = |(version, is_tombstone, name): (&str, bool, &str)| {
+        (Some(version.to_owned()), is_tombstone, Box::from([Cell::Text(name.into())]))
+    };
+    assert_eq!(seen, expect.map(of));
 }
 
 /// The table with further columns, as a source's schema might say later.

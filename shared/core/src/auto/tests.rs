@@ -18,7 +18,7 @@ fn pipeline(table: &str) -> Pipeline {
 }
 
 fn field(id: &str, name: &str, ty: &str) -> Field {
-    Field { id: id.into(), name: name.into(), ty: ColumnType::parse(ty).ok() }
+    Field { id: id.into(), list: None, name: name.into(), ty: ColumnType::parse(ty).ok() }
 }
 
 fn columns(pipeline: &Pipeline) -> Vec<String> {
@@ -236,6 +236,7 @@ proptest! {
                 }
             }
             let mut now: Vec<Field> = fields.iter().map(|(number, name)| Field {
+                list: None,
                 id: format!("fld{number}"),
                 name: NAMES[usize::from(*name)].to_owned(),
                 ty: Some(ColumnType::scalar(Base::Text)),

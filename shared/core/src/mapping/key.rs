@@ -17,6 +17,7 @@ pub(super) fn preset(scope: Option<&Scope>, common: &Common<'_>, table: &Text) -
     let name = match common.reads? {
         Datastore::Sequin(store) if store.protocol != SequinProtocol::Stream => "upstream_id",
         Datastore::Airtable(_) => "record_id",
+        Datastore::Odk(_) => "submission_id",
         Datastore::Sequin(_) | Datastore::Dynamodb(_) | Datastore::Postgres(_) => return None,
     };
     let id: Path = RECORD_ID.parse().ok()?;

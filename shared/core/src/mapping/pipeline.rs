@@ -126,7 +126,15 @@ fn lower(
         lowered.push(result);
     }
     let (tables, routes) = lowered.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    Some(Pipeline { name: part.name.text.clone(), source: source?, sink: datastore?.text, tables, routes })
+    Some(Pipeline {
+        name: part.name.text.clone(),
+        source: source?,
+        sink: datastore?.text,
+        tables,
+        routes,
+        attachments: None,
+        views: Vec::new(),
+    })
 }
 
 /// Our own columns. `errors` and `versions` are set, and taken out again of tables that need no such column.

@@ -51,7 +51,7 @@ pub(super) fn lower(
         }
         Some(Datastore::Sequin(_)) => ("a source of a legacy sequin", sequin::LEGACY_KEYS.to_vec(), &[sequin::TABLE]),
         Some(Datastore::Airtable(_)) => ("an airtable source", airtable::KEYS.to_vec(), &[]),
-        Some(Datastore::Postgres(_)) | None => {
+        Some(Datastore::Postgres(_) | Datastore::Odk(_)) | None => {
             let all = [dynamodb::KEYS, sequin::KEYS, sequin::LEGACY_KEYS, airtable::KEYS].concat();
             ("a source", all, &[])
         }
@@ -68,6 +68,7 @@ pub(super) fn lower(
         Datastore::Sequin(store) if store.protocol == SequinProtocol::Stream => sequin::stream(&fields, report),
         Datastore::Sequin(_) => sequin::legacy(&fields, report),
         Datastore::Airtable(_) => airtable::lower(&fields, every, report),
+        Datastore::Odk(_) => return None,
         Datastore::Postgres(_) => {
             let message = format!("`{}` is a postgres datastore, which this release cannot read from", datastore.text);
             let hint = "name a datastore of type `dynamodb`, `sequin` or `airtable`";
@@ -121,6 +122,6 @@ pub(super) fn consumer(kind: &SourceKind) -> Option<(&str, bool, Duration)> {
     match kind {
         SourceKind::Sequin(source) => Some((&source.consumer, source.table.is_some(), source.ack_wait)),
         SourceKind::SequinLegacy(source) => Some((&source.consumer, true, source.ack_wait)),
-        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Webhook(_) => None,
+        SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Odk(_) | SourceKind::Webhook(_) => None,
     }
 }

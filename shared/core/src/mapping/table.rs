@@ -74,7 +74,7 @@ pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'
     let (columns, bindings) = others.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();
     let schema = table_schema.or_else(|| common.schema.clone());
     let table = Table { schema, name, key, columns, delete: policy.policy, meta, children };
-    Some((table, Route { scope, when, key: key_bindings, columns: bindings, auto }))
+    Some((table, Route { scope, when, key: key_bindings, columns: bindings, auto, lists: None, retired: false }))
 }
 
 /// An identifier of Postgres.

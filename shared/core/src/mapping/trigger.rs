@@ -53,6 +53,7 @@ pub(super) fn check(
         let by_ping = match &pipeline.source.kind {
             SourceKind::Airtable(source) => matches!(source.feed, AirtableFeed::Webhook { .. }),
             SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) => trigger.source.envelope.shape != Shape::Airtable,
+            SourceKind::Odk(_) => trigger.source.envelope.shape != Shape::Airtable,
             SourceKind::Dynamodb { .. } | SourceKind::Webhook(_) => {
                 let message = format!("`{}` reads {}, which comes by itself", name.text, pipeline.source.kind.noun());
                 report.add("not-polled", name.span.clone(), message, "name a pipeline that polls its source");

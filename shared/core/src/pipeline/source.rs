@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::path::Path;
+use crate::path::{Path, Step};
+use crate::pipeline::odk::{self, OdkSet, OdkSource};
 use crate::webhook::WebhookSource;
 
 /// What a pipeline reads.
@@ -32,6 +33,8 @@ pub enum SourceKind {
     SequinLegacy(SequinLegacySource),
     /// Records of an Airtable table.
     Airtable(AirtableSource),
+    /// Submissions of a form of ODK Central, or entities.
+    Odk(OdkSource),
     /// What a sender posts to a hook.
     Webhook(Box<WebhookSource>),
 }
@@ -40,7 +43,7 @@ impl SourceKind {
     /// Whether an event may hold a part of its item only. Then the sink keeps a version for each column.
     pub fn sends_parts(&self) -> bool {
         match self {
-            SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) => false,
+            SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Odk(_) => false,
             SourceKind::Sequin(source) => !source.whole,
             SourceKind::SequinLegacy(_) => true,
             SourceKind::Webhook(source) => source.envelope.sends_parts(),
@@ -58,6 +61,38 @@ impl SourceKind {
             SourceKind::Dynamodb { .. } | SourceKind::Sequin(_) | SourceKind::Webhook(_) => &[],
             SourceKind::SequinLegacy(_) => &[RECORD_ID, RECORD_CREATED, RECORD_UPDATED],
             SourceKind::Airtable(_) => &[RECORD_ID, RECORD_CREATED],
+            SourceKind::Odk(_) => &[RECORD_ID, odk::RAW, odk::ATTACHMENTS, odk::MARK],
+        }
+    }
+
+    /// The reserved fields that stand in an element of a list of an item.
+    pub fn reserved_in_elements(&self) -> &'static [&'static str] {
+        match self {
+            SourceKind::Odk(_) => &[odk::POSITION, odk::PARENT, odk::SUBMISSION],
+            _ => &[],
+        }
+    }
+
+    /// The place of a field in a row's part of the item, by the field's id.
+    pub fn path_of(&self, id: &str) -> Path {
+        match self {
+            SourceKind::Odk(_) => Path::fields(id.split('/')),
+            _ => Path::field(id),
+        }
+    }
+
+    /// The id of the field at a place: what [`SourceKind::path_of`] makes the place of. `None` where no field is.
+    pub fn id_of(&self, path: &Path) -> Option<String> {
+        match (self, path.steps()) {
+            (SourceKind::Odk(_), steps) => {
+                let name = |step: &Step| match step {
+                    Step::Field(name) => Some(name.to_string()),
+                    Step::Index(_) => None,
+                };
+                Some(steps.iter().map(name).collect::<Option<Vec<_>>>()?.join("/"))
+            }
+            (_, [Step::Field(name)]) => Some(name.to_string()),
+            _ => None,
         }
     }
 
@@ -68,6 +103,8 @@ impl SourceKind {
             SourceKind::Sequin(_) => "a Sequin stream",
             SourceKind::SequinLegacy(_) => "a Sequin consumer",
             SourceKind::Airtable(_) => "an Airtable table",
+            SourceKind::Odk(OdkSource { set: OdkSet::Form(_), .. }) => "an ODK form",
+            SourceKind::Odk(OdkSource { set: OdkSet::Dataset(_), .. }) => "an ODK dataset",
             SourceKind::Webhook(_) => "a webhook",
         }
     }

@@ -291,7 +291,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
 /// A table's fields, by the ids that renames leave.
 fn fields_of(table: &schema::MetaTable) -> Vec<Field> {
     let fields = schema::fields(table).into_iter();
-    fields.map(|field| Field { id: field.id, name: field.name, ty: Some(field.ty) }).collect()
+    fields.map(|field| Field { id: field.id, list: None, name: field.name, ty: Some(field.ty) }).collect()
 }
 
 /// What came of asking for records by their ids.

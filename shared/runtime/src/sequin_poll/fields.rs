@@ -92,7 +92,7 @@ pub(super) async fn meet<C: Credentials>(
                     one.see(turn, if whole { Known::All(&fields) } else { Known::Some(&fields) }).await?;
                 }
             }
-            SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Webhook(_) => {}
+            SourceKind::Dynamodb { .. } | SourceKind::Airtable(_) | SourceKind::Odk(_) | SourceKind::Webhook(_) => {}
         }
     }
     Ok(())
@@ -100,6 +100,7 @@ pub(super) async fn meet<C: Credentials>(
 
 fn of_schema(collection: &Collection) -> Vec<Field> {
     let field = |field: tributary_sources::sequin::infer::Inferred| Field {
+        list: None,
         id: field.path.first_field().unwrap_or(&field.name).to_owned(),
         name: field.name,
         ty: Some(field.ty),
@@ -125,6 +126,7 @@ fn of_rows(rows: impl Iterator<Item = IndexMap<Box<str>, Value>>) -> Vec<Field> 
         }
     }
     let field = |(name, base): (Box<str>, Option<Base>)| Field {
+        list: None,
         id: name.to_string(),
         name: name.into(),
         ty: base.map(ColumnType::scalar),

@@ -82,6 +82,7 @@ fn kind(source: &SourceKind) -> Option<&'static str> {
     match source {
         SourceKind::Airtable(_) => Some("airtable"),
         SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) => Some("sequin"),
+        SourceKind::Odk(_) => Some("odk"),
         SourceKind::Dynamodb { .. } | SourceKind::Webhook(_) => None,
     }
 }
