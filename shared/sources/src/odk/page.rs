@@ -66,7 +66,9 @@ impl Row {
         let value = text.and_then(json::read);
         let id = match value.as_ref().ok().and_then(|row| row.get("__id")) {
             Some(Value::Text(id)) => id.clone(),
-            _ => "".into(),
+            Some(_) => "".into(),
+            // A row with a value that we cannot read still has a name.
+            None => id_of(&payload).unwrap_or_default(),
         };
         Row { id, value, payload }
     }
@@ -212,7 +214,7 @@ mod tests {
         rows.take(br#"{"value":[{"__id":"a"},{"__id":"b","x":1e999999},{"__id":7}],"@odata.context":"c"}"#).unwrap();
         let (rows, count, next) = rows.finish().unwrap();
         let read: Vec<(&str, bool)> = rows.iter().map(|row| (&*row.id, row.value.is_ok())).collect();
-        assert_eq!((read, count, next), (vec![("a", true), ("", false), ("", true)], None, None));
+        assert_eq!((read, count, next), (vec![("a", true), ("b", false), ("", true)], None, None));
         assert_eq!(&rows[1].payload[..], br#"{"__id":"b","x":1e999999}"#);
     }
 

@@ -85,7 +85,7 @@ impl Schema {
         for field in latest.values() {
             let steps: Vec<&str> = field.path.split('/').filter(|step| !step.is_empty()).collect();
             // What a question of the same name has replaced has nothing below it any more.
-            let above = (1..steps.len()).map(|end| format!("/{}", steps[..end].join("/")));
+            let mut above = (1..steps.len()).map(|end| format!("/{}", steps[..end].join("/")));
             if steps.is_empty() || !above.clone().all(|path| is(&path, &["structure", "repeat"])) {
                 continue;
             }
@@ -93,7 +93,7 @@ impl Schema {
                 "structure" => {}
                 "repeat" => lists.push(steps.join(".")),
                 _ => {
-                    let inner = above.filter(|path| is(path, &["repeat"])).last();
+                    let inner = above.rfind(|path| is(path, &["repeat"]));
                     let depth = inner.as_ref().map_or(0, |path| path.matches('/').count());
                     fields.push(Field {
                         list: inner.map(|_| steps[..depth].join(".")),

@@ -156,8 +156,8 @@ impl Filter {
                 words
             }
             Filter::Ids(ids) => {
-                let one = |id: &Box<str>| format!("__id eq '{}'", id.replace('\'', "''"));
-                let any = ids.iter().map(one).collect::<Vec<_>>().join(" or ");
+                let one = |id: &str| format!("__id eq '{}'", id.replace('\'', "''"));
+                let any = ids.iter().map(|id| one(id)).collect::<Vec<_>>().join(" or ");
                 if wording.deleted_at {
                     format!("({any}) and (__system/deletedAt eq null or __system/deletedAt ne null)")
                 } else {
