@@ -156,3 +156,7 @@ fn table_of(root: &Table, lists: &Lists, list: &str, name: String, nested: bool)
     };
     (table, route)
 }
+
+#[cfg(test)]
+#[path = "list_tests.rs"]
+mod tests;
