@@ -12,7 +12,8 @@ use crate::auto::list;
 use crate::column_type::{Base, ColumnType};
 use crate::path::Path;
 use crate::pipeline::{
-    ATTACHMENTS, Attachments, Binding, Destination, From, KeyTemplate, MARK, OnError, RECORD_ID, Route, SYSTEM, Scope,
+    ATTACHMENTS, Attachments, Binding, Destination, ELEMENT_ID, From, KeyTemplate, MARK, OnError, RECORD_ID, Route,
+    SYSTEM, Scope,
 };
 use crate::table::{Children, Column, DeleteMode, MetaColumns, Role, Table};
 use crate::value::Value;
@@ -165,6 +166,10 @@ fn table_of(schema: Option<String>, name: String, common: &Common<'_>, report: &
         lowered("submitted_at", Base::Timestamptz, submitted),
         lowered("mark", Base::Text, From::Root(Path::field(MARK))),
     ];
+    if odk::source(common.source).is_some_and(|source| !source.is_keyed_by_id()) {
+        // What the server knows the submission by.
+        columns.push(lowered("instance_id", Base::Text, From::Root(Path::field(ELEMENT_ID))));
+    }
     delete::add_columns(&policy, &key, &mut columns, report);
     let (key, key_bindings) = key.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();
     let (columns, bindings) = columns.into_iter().map(|lowered| (lowered.column, lowered.binding)).unzip();

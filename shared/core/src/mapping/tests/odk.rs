@@ -130,6 +130,9 @@ fn files_have_a_place_and_a_table() {
     let key = files.path.fill(|place| if place == Placeholder::Form { "a b".into() } else { place.word().into() });
     assert_eq!(key, "pipeline/project/a=20b/submission/field/name");
     assert_eq!(survey.tables[files.table].qualified_name(), "files.picture");
+    assert!(
+        shown(survey, "picture").contains("mark text <- $root.$mark, instance_id text <- $root.__id, gone boolean")
+    );
     let local = mapping.pipeline("local").unwrap();
     let files = local.attachments.as_ref().unwrap();
     assert_eq!((&files.to, files.max_workers), (&Destination::Directory("./pictures".into()), 4));
