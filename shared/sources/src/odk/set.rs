@@ -101,6 +101,11 @@ pub enum Filter {
         /// Whether deleted rows are among them. A server that cannot tell sends those that are not deleted.
         deleted: bool,
     },
+    /// Those that were made at this time or earlier: what is left of a listing whose place is lost.
+    Until {
+        /// Microseconds since 1970; the server knows milliseconds.
+        at: i64,
+    },
     /// Those of these `__id`s, deleted ones too where the server can tell them.
     Ids(Vec<Box<str>>),
 }
@@ -155,6 +160,7 @@ impl Filter {
                 }
                 words
             }
+            Filter::Until { at } => format!("{} le {}", set.created(), instant(*at)),
             Filter::Ids(ids) => {
                 let one = |id: &str| format!("__id eq '{}'", id.replace('\'', "''"));
                 let any = ids.iter().map(|id| one(id)).collect::<Vec<_>>().join(" or ");
