@@ -34,3 +34,6 @@ pub use session::Login;
 pub use set::{Filter, Query, Set, View};
 pub use single::IDS;
 pub use version::{first_of, version};
+
+#[cfg(test)]
+mod tests;

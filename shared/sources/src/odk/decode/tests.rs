@@ -239,7 +239,7 @@ proptest! {
             prop_assert!(person.get("income").is_none() && person.get("$parent").is_none());
         }
         // What it was is still there, but for the links.
-        let mut raw = text.clone();
+        let mut raw = text;
         for person in raw["person_details"].as_array_mut().unwrap() {
             person.as_object_mut().unwrap().remove("income@odata.navigationLink");
         }
