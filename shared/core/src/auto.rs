@@ -7,6 +7,8 @@
 //! that is renamed keeps its column, and two that swap their names don't swap their values. A field that is gone takes
 //! no part any more, so nothing writes its column, which keeps its values; one that comes back finds it again.
 
+mod assign;
+pub mod list;
 mod name;
 mod news;
 #[cfg(test)]
@@ -19,11 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::column_type::ColumnType;
 use crate::error::{Error, Result};
-use crate::path::{Path, Step};
-use crate::pipeline::{Binding, From, OnError, Pipeline, Route, Scope};
+use crate::pipeline::{Binding, From, OnError, Pipeline, Route, SourceKind};
 use crate::table::{Column, Role, Table};
 use crate::value::Value;
 
+use assign::{Assignment, Mapped, field_of, own_names};
 pub use name::{column_name, free};
 pub use news::News;
 
@@ -56,10 +58,13 @@ pub enum Known<'f> {
 /// The columns that a table has in the database, with their types, as far as they can be read.
 pub type Existing = BTreeMap<String, Option<ColumnType>>;
 
-/// The columns that fields were given, by table. Kept for ever.
+/// The columns that fields were given, by table, and the tables that lists were given. Kept for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Names {
     tables: BTreeMap<String, OfTable>,
+    /// The lists of items, and the tables that they were given.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    lists: list::Given,
 }
 
 /// What the fields of one table were given.
@@ -69,6 +74,9 @@ struct OfTable {
     /// Ids of fields that the mapping names itself. A field may be called as another's id is.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     others: BTreeSet<String>,
+    /// Those of them that the source has no more, where their columns keep their values then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    absent: BTreeSet<String>,
 }
 
 impl OfTable {
@@ -124,7 +132,7 @@ impl Names {
 
     /// Whether a table has been given columns before.
     pub fn knows(&self, table: &Table) -> bool {
-        self.tables.contains_key(&table.qualified_name())
+        self.tables.get(&table.qualified_name()).is_some_and(|of_table| !of_table.fields.is_empty())
     }
 }
 
@@ -141,7 +149,7 @@ pub struct Expanded {
 
 /// Whether any table of a pipeline follows its source.
 pub fn follows(pipeline: &Pipeline) -> bool {
-    pipeline.routes.iter().any(|route| route.auto)
+    pipeline.source.kind.keeps_removed() || pipeline.routes.iter().any(|route| route.auto || route.lists.is_some())
 }
 
 /// Gives each field that no column names a column of its own. `existing` has the tables that are there, by their
@@ -157,11 +165,15 @@ pub fn expand(
     existing: &BTreeMap<String, Existing>,
 ) -> Result<Expanded> {
     let (mut names, mut news) = (names.clone(), Vec::new());
-    for (table, route) in pipeline.tables.iter().zip(&pipeline.routes).filter(|(_, route)| route.auto) {
+    list::assign(pipeline, known, &mut names.lists, &mut news);
+    let mut with_lists = pipeline.clone();
+    list::add(&mut with_lists, &names.lists);
+    let kind = &pipeline.source.kind;
+    let all = with_lists.tables.iter().zip(&with_lists.routes).filter(|(_, route)| !route.retired);
+    for (table, route) in all.filter(|(_, route)| route.auto || kind.keeps_removed()) {
         let nothing = Existing::new();
         let existing = existing.get(&table.qualified_name()).unwrap_or(&nothing);
-        let reserved = pipeline.source.kind.reserved_fields();
-        Assignment { table, route, reserved, existing }.assign(known, &mut names, &mut news);
+        Assignment { table, route, kind, existing }.assign(known, &mut names, &mut news);
     }
     let pipeline = remembered(pipeline, &names)?;
     Ok(Expanded { pipeline, names, news })
@@ -173,11 +185,15 @@ pub fn expand(
 /// `Config` when the names hold a type that isn't one.
 pub fn remembered(pipeline: &Pipeline, names: &Names) -> Result<Pipeline> {
     let mut whole = pipeline.clone();
-    let parts = whole.tables.iter_mut().zip(&mut whole.routes).zip(&pipeline.routes);
-    for ((table, route), written) in parts.filter(|(_, written)| written.auto) {
+    list::add(&mut whole, &names.lists);
+    let kind = &pipeline.source.kind;
+    for (table, route) in whole.tables.iter_mut().zip(&mut whole.routes) {
         let Some(of_table) = names.tables.get(&table.qualified_name()) else { continue };
-        let mapped = Mapped::of(written);
-        let own = own_names(table);
+        let (mapped, own) = (Mapped::of(route, kind), own_names(table));
+        leave_out(&of_table.absent, table, route, kind);
+        if !route.auto {
+            continue;
+        }
         for (id, given) in &of_table.fields {
             if given.gone || mapped.has(id, &given.name, of_table) || own.contains(&given.column) {
                 continue;
@@ -185,172 +201,25 @@ pub fn remembered(pipeline: &Pipeline, names: &Names) -> Result<Pipeline> {
             let ty = ColumnType::parse(&given.r#type)?;
             // What only the server can read, only the server can refuse.
             let on_error = if ty.read_by_server() { OnError::DeadLetter } else { OnError::Null };
-            route.columns.push(Binding { from: From::Row(Path::field(id)), on_error });
+            route.columns.push(Binding { from: From::Row(kind.path_of(id)), on_error });
             table.columns.push(Column { name: given.column.clone(), ty, role: Role::Data, default: None });
         }
     }
     Ok(whole)
 }
 
-/// The columns that a table has by the mapping, and those that are never a field's.
-fn own_names(table: &Table) -> BTreeSet<String> {
-    let meta = &table.meta;
-    let kept = [&meta.version, &meta.deleted, &meta.synced_at, &meta.source_at].map(Some);
-    let kept = kept.into_iter().chain([meta.errors.as_ref(), meta.versions.as_ref()]).flatten().cloned();
-    table.key.iter().chain(&table.columns).map(|column| column.name.clone()).chain(kept).collect()
-}
-
-/// The fields that columns of the mapping take whole, as it spells them.
-struct Mapped<'r>(BTreeSet<&'r str>);
-
-impl<'r> Mapped<'r> {
-    fn of(route: &'r Route) -> Self {
-        let whole = |path: &'r Path| match path.steps() {
-            [Step::Field(name)] => Some(&**name),
-            _ => None,
-        };
-        let field = |binding: &'r Binding| match (&binding.from, &route.scope) {
-            (From::Row(path), Scope::Root) | (From::Root(path), _) => whole(path),
-            _ => None,
-        };
-        Mapped(route.key.iter().chain(&route.columns).filter_map(field).collect())
-    }
-
-    /// An id wins over a field of that name.
-    fn has(&self, id: &str, name: &str, all: &OfTable) -> bool {
-        self.0.contains(id) || (self.0.contains(name) && !all.is_id(name))
-    }
-}
-
-/// One table that follows its source.
-struct Assignment<'p> {
-    table: &'p Table,
-    route: &'p Route,
-    reserved: &'static [&'static str],
-    existing: &'p Existing,
-}
-
-impl Assignment<'_> {
-    fn assign(&self, known: Known<'_>, names: &mut Names, news: &mut Vec<News>) {
-        let is_first = !names.knows(self.table);
-        let of_table = names.tables.entry(self.table.qualified_name()).or_default();
-        let (fields, all) = match known {
-            Known::All(fields) => (fields, true),
-            Known::Some(fields) => (fields, false),
-        };
-        let mapped = Mapped::of(self.route);
-        let by_id = fields.iter().map(|field| &field.id).filter(|id| mapped.0.contains(id.as_str()));
-        of_table.others.extend(by_id.cloned());
-        let is_ours = |field: &&Field| {
-            !self.reserved.contains(&field.id.as_str()) && !mapped.has(&field.id, &field.name, of_table)
-        };
-        let ours: Vec<&Field> = fields.iter().filter(is_ours).collect();
-        for field in &ours {
-            if let Some(given) = of_table.fields.get_mut(&field.id) {
-                self.meet(field, given, news);
-            }
-        }
-        if all {
-            let is_there = |id: &str| fields.iter().any(|field| field.id == id);
-            let missing = of_table.fields.iter_mut().filter(|(id, given)| !given.gone && !is_there(id));
-            for (_, given) in missing {
-                given.gone = true;
-                news.push(News::Removed { column: self.shown(&given.column), field: given.name.clone() });
-            }
-        }
-        self.give_way(&mapped, of_table, news);
-        // A source that shows its fields one by one may show late what the table has had from the start.
-        let added = self.add(&ours, is_first || !all, &mut of_table.fields);
-        let given = |id: &String| &of_table.fields[id];
-        if is_first && !added.is_empty() {
-            let columns = added.iter().map(|id| given(id).column.clone()).collect();
-            news.push(News::First { table: self.table.qualified_name(), columns });
-        } else {
-            news.extend(added.iter().map(|id| News::Added {
-                column: self.shown(&given(id).column),
-                ty: given(id).r#type.clone(),
-                field: given(id).name.clone(),
-            }));
-        }
-        if of_table.fields.is_empty() {
-            names.tables.remove(&self.table.qualified_name());
-        }
-    }
-
-    /// A field that has a column is there.
-    fn meet(&self, field: &Field, given: &mut Given, news: &mut Vec<News>) {
-        let column = self.shown(&given.column);
-        if given.gone {
-            given.gone = false;
-            news.push(News::Restored { column: column.clone(), field: field.name.clone() });
-        }
-        if given.name != field.name {
-            let from = std::mem::replace(&mut given.name, field.name.clone());
-            news.push(News::Renamed { column: column.clone(), from, to: field.name.clone() });
-        }
-        let Some(ty) = &field.ty else { return };
-        let wants = Some(ty.to_string()).filter(|wants| *wants != given.r#type);
-        if given.wants != wants {
-            given.wants.clone_from(&wants);
-            if let Some(wants) = wants {
-                let (ty, field) = (given.r#type.clone(), field.name.clone());
-                news.push(News::Retyped { column, ty, field, wants });
-            }
-        }
-    }
-
-    /// A column that the mapping has come to use itself isn't a field's any more.
-    fn give_way(&self, mapped: &Mapped<'_>, of_table: &mut OfTable, news: &mut Vec<News>) {
-        let own = own_names(self.table);
-        let mut taken: BTreeSet<String> = of_table.fields.values().map(|given| given.column.clone()).collect();
-        let is_due =
-            |(id, given): &(&String, &Given)| own.contains(&given.column) && !mapped.has(id, &given.name, of_table);
-        let due: Vec<String> = of_table.fields.iter().filter(is_due).map(|(id, _)| id.clone()).collect();
-        for id in due {
-            let Some(given) = of_table.fields.get_mut(&id) else { continue };
-            let is_taken = |name: &str| own.contains(name) || taken.contains(name) || self.existing.contains_key(name);
-            let to = free(&column_name(&given.name), is_taken);
-            taken.insert(to.clone());
-            let from = std::mem::replace(&mut given.column, to.clone());
-            let field = given.name.clone();
-            news.push(News::Moved { from: self.shown(&from), to: self.shown(&to), field });
-        }
-    }
-
-    /// Gives new fields their columns; gives the ids of these fields, in the order of the source.
-    fn add(&self, fields: &[&Field], adopts: bool, given: &mut IndexMap<String, Given>) -> Vec<String> {
-        let is_new = |field: &&Field| field.ty.is_some() && !given.contains_key(&field.id);
-        let new: Vec<&Field> = fields.iter().copied().filter(is_new).collect();
-        let mut taken = own_names(self.table);
-        taken.extend(given.values().map(|given| given.column.clone()));
-        if !adopts {
-            // Somebody else has added these.
-            taken.extend(self.existing.keys().cloned());
-        }
-        // Of fields that are called alike, the id decides, so that the order of a listing doesn't matter.
-        let mut by_id = new.clone();
-        by_id.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut columns: BTreeMap<&str, String> = BTreeMap::new();
-        for field in by_id {
-            let column = free(&column_name(&field.name), |name| taken.contains(name));
-            taken.insert(column.clone());
-            columns.insert(&field.id, column);
-        }
-        let mut added = Vec::new();
-        for field in new {
-            let (Some(column), Some(ty)) = (columns.remove(field.id.as_str()), &field.ty) else { continue };
-            let wanted = ty.to_string();
-            let there = self.existing.get(&column).cloned().flatten().map(|ty| ty.to_string());
-            let ty = there.unwrap_or_else(|| wanted.clone());
-            let wants = Some(wanted).filter(|wanted| *wanted != ty);
-            let entry = Given { column, r#type: ty, name: field.name.clone(), wants, gone: false };
-            given.insert(field.id.clone(), entry);
-            added.push(field.id.clone());
-        }
-        added
-    }
-
-    fn shown(&self, column: &str) -> String {
-        format!("{}.{column}", self.table.qualified_name())
-    }
+/// Leaves out the columns of fields that the source has no more: nothing writes them, so they keep their values.
+fn leave_out(absent: &BTreeSet<String>, table: &mut Table, route: &mut Route, kind: &SourceKind) {
+    let stays: Vec<bool> = table
+        .columns
+        .iter()
+        .zip(&route.columns)
+        .map(|(column, binding)| {
+            column.role != Role::Data || field_of(binding, route, kind).is_none_or(|field| !absent.contains(&field))
+        })
+        .collect();
+    let mut of_columns = stays.iter();
+    table.columns.retain(|_| of_columns.next().is_some_and(|stays| *stays));
+    let mut of_bindings = stays.iter();
+    route.columns.retain(|_| of_bindings.next().is_some_and(|stays| *stays));
 }

@@ -24,6 +24,7 @@ pub mod source;
 pub mod table;
 pub mod value;
 pub mod version;
+pub mod view;
 pub mod webhook;
 
 pub use error::{Error, Kind, Result};

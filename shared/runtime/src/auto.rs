@@ -38,7 +38,7 @@ impl<'m> Following<'m> {
                 names = Names::parse(&stored)?;
                 now = auto::remembered(written, &names)?;
             }
-            turn.sink(written)?.adopt(&following(&now), true).await?;
+            adopt(turn.sink(written)?, &now).await?;
         }
         Ok(Following { written, names, now: Arc::new(now), last: None })
     }
@@ -72,7 +72,7 @@ impl<'m> Following<'m> {
             return Ok(false);
         }
         // Only now is it worth a question which columns there are.
-        let existing = turn.sink(self.written)?.existing(&following(self.written)).await?;
+        let existing = turn.sink(self.written)?.existing(&following(&expanded.pipeline)).await?;
         let expanded = auto::expand(self.written, known, &self.names, &existing)?;
         let mut batch = Batch::empty(self.written);
         batch.checkpoint = Some(Checkpoint {
@@ -90,7 +90,7 @@ impl<'m> Following<'m> {
                 _ => turn.tell(self.written, news.to_string()),
             }
         }
-        turn.sink(self.written)?.adopt(&following(&expanded.pipeline), true).await?;
+        adopt(turn.sink(self.written)?, &expanded.pipeline).await?;
         (self.names, self.now) = (expanded.names, Arc::new(expanded.pipeline));
         self.last = Some((all, fields.to_vec()));
         Ok(true)
@@ -109,8 +109,20 @@ pub(crate) async fn remembered<C: Credentials>(
     let stored = sink.checkpoint(&written.name, PARTITION).await?;
     let names = stored.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
     let now = auto::remembered(written, &names)?;
-    sink.adopt(&following(&now), true).await?;
+    adopt(sink, &now).await?;
     Ok((now, names))
+}
+
+/// Makes the tables of a pipeline, as they are now, tables of the sink. Those that follow the source are added to where they
+/// lack something; of the others some may be without the columns of fields that are gone.
+async fn adopt<C: Credentials>(sink: &mut Postgres<C>, now: &Pipeline) -> Result<()> {
+    sink.adopt(&following(now), true).await?;
+    if now.source.kind.keeps_removed() {
+        let others = now.tables.iter().zip(&now.routes).filter(|(_, route)| !route.auto);
+        let others: Vec<Table> = others.map(|(table, _)| table.clone()).collect();
+        sink.adopt(&others, false).await?;
+    }
+    Ok(())
 }
 
 /// The tables that follow the source.

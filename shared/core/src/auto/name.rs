@@ -58,7 +58,7 @@ pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
 }
 
 /// At most so many bytes, whole letters.
-fn cut(name: &str, bytes: usize) -> &str {
+pub(super) fn cut(name: &str, bytes: usize) -> &str {
     let mut end = bytes.min(name.len());
     while !name.is_char_boundary(end) {
         end -= 1;

@@ -55,6 +55,16 @@ pub enum News {
         /// The type that would hold its values.
         wants: String,
     },
+    /// A list of items is gone.
+    ListRemoved {
+        /// The list.
+        list: String,
+    },
+    /// A list that was gone is there again.
+    ListRestored {
+        /// The list.
+        list: String,
+    },
     /// The mapping has given a field's column to something else.
     Moved {
         /// The column that the field had.
@@ -86,6 +96,8 @@ impl fmt::Display for News {
                  NULL, with a note. To change it, `alter table … alter column … type {wants}`, and name the column in \
                  the mapping"
             ),
+            News::ListRemoved { list } => write!(f, "the list `{list}` is gone; its table keeps its rows"),
+            News::ListRestored { list } => write!(f, "the list `{list}` is back in its table"),
             News::Moved { from, to, field } => {
                 write!(f, "the mapping uses the column {from} for something else; the field `{field}` has {to} now")
             }

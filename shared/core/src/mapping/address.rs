@@ -22,7 +22,7 @@ pub(super) fn base_url(text: &Text, example: &str, report: &mut Report<'_>) -> O
     if text.text.contains('@') {
         report.hide(span.clone());
         let message = "a user or password stands in the address, where everybody reads it";
-        report.add("literal-secret", span, message, "remove all up to the `@`; `token` says who we are");
+        report.add("literal-secret", span, message, "remove all up to the `@`; who we are has a key of its own");
         return None;
     }
     let Some(host) = host(authority).filter(|_| matches!(scheme.as_str(), "http" | "https")) else {

@@ -139,9 +139,14 @@ fn reserved(path: &Path, is_root: bool, text: &Text, place: Place<'_>, report: &
     if matches!(source, SourceKind::Dynamodb { .. }) {
         return Some(());
     }
-    let all = source.reserved_fields();
+    let of_element = place.children && !is_root;
+    let all = if of_element {
+        [source.reserved_in_elements(), source.reserved_fields()].concat()
+    } else {
+        source.reserved_fields().to_vec()
+    };
     let field = path.first_field().unwrap_or_default();
-    let at_top = is_root || place.root;
+    let at_top = is_root || place.root || (of_element && source.reserved_in_elements().contains(&field));
     if at_top && all.contains(&field) && path.steps().len() == 1 {
         return Some(());
     }
@@ -150,7 +155,7 @@ fn reserved(path: &Path, is_root: bool, text: &Text, place: Place<'_>, report: &
         Some(meant) => format!("write `$root.{meant}`"),
         None => format!("a field of that name stands in quotes: `\'\"{field}\"\'`"),
     };
-    let message = match all {
+    let message = match all[..] {
         [] => format!("{} has no `{field}`", source.noun()),
         _ if all.contains(&field) && !at_top => format!("`{field}` stands at the top of the item"),
         _ if all.contains(&field) => format!("`{field}` is text, with nothing inside"),

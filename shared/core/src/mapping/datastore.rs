@@ -2,6 +2,7 @@
 //! finding, and no snippet shows it.
 
 pub(super) mod airtable;
+pub(super) mod odk;
 pub(super) mod sequin;
 
 use std::ops::Range;
@@ -39,11 +40,10 @@ pub(super) const REFERENCE_KEYS: &[&str] = &["env", "secret", "field", "file"];
 const SECRETS: &[&str] = &["password", "passwd", "url", "auth", "token", "api_key", "access_key", "secret_key"];
 
 /// The types of this release.
-const TYPES: [&str; 4] = ["postgres", "dynamodb", "sequin", "airtable"];
+const TYPES: [&str; 5] = ["postgres", "dynamodb", "sequin", "airtable", "odk"];
 
 /// Types of later releases.
-const LATER: &[&str] =
-    &["odk", "webhook", "mysql", "mariadb", "clickhouse", "nats", "redis", "http", "kafka", "sqlite"];
+const LATER: &[&str] = &["webhook", "mysql", "mariadb", "clickhouse", "nats", "redis", "http", "kafka", "sqlite"];
 
 /// The datastores of a file, bad ones among them, so that a reference to one is not a finding too.
 pub(super) struct Datastores {
@@ -126,8 +126,9 @@ fn lower(part: &Named<'_>, report: &mut Report<'_>) -> Option<Datastore> {
             let fields = part.open("an airtable datastore", airtable::KEYS, report)?;
             airtable::lower(&fields, report).map(Datastore::Airtable)
         }
+        "odk" => odk::lower(&part.open("an odk datastore", odk::KEYS, report)?, report).map(Datastore::Odk),
         other => {
-            let all = "the types are `postgres`, `dynamodb`, `sequin` and `airtable`";
+            let all = "the types are `postgres`, `dynamodb`, `sequin`, `airtable` and `odk`";
             if LATER.contains(&other) {
                 let message = format!("this release has no source or sink of type `{other}`");
                 report.add("not-in-this-release", kind.span, message, all);

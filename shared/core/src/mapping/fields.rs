@@ -9,16 +9,12 @@ use super::spelling::nearest;
 /// Keys that belong to sources and features of later releases. They are refused by name.
 const LATER: &[&str] = &[
     "enrichment",
-    "view",
-    "children",
     "externalstores",
     "reconciliation",
     "sourcestate",
     "sinkstate",
     "joins",
     "filters",
-    "form",
-    "project",
     "batch_size",
     "merge_strategy",
 ];
@@ -73,6 +69,11 @@ impl<'n> Fields<'n> {
             }
         }
         Some(Fields { what, at, entries })
+    }
+
+    /// A map without keys, at a place of the file.
+    pub(super) fn none(what: &'static str, at: Range<usize>) -> Self {
+        Fields { what, at, entries: &[] }
     }
 
     /// The value of a key.

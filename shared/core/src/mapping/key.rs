@@ -3,35 +3,42 @@
 
 use super::column::Lowered;
 use super::node::Text;
+use super::odk;
 use super::pipeline::Common;
 use super::report::Report;
+use crate::auto::list;
 use crate::column_type::{Base, ColumnType};
 use crate::expr::Names;
 use crate::path::{Path, Step};
-use crate::pipeline::{Binding, Datastore, From, OnError, RECORD_ID, Scope, SequinProtocol, SourceKind};
+use crate::pipeline::{Binding, Datastore, ELEMENT_ID, From, OnError, RECORD_ID, Scope, SequinProtocol, SourceKind};
 use crate::table::{Children, Column, Role};
 use crate::webhook::envelope::{Mapped, Shape};
 
 /// The key of a table that names none: the record's id, where the source has such a thing.
-pub(super) fn preset(scope: Option<&Scope>, common: &Common<'_>, table: &Text) -> Option<Lowered> {
+pub(super) fn preset(scope: Option<&Scope>, common: &Common<'_>, table: &Text) -> Option<Vec<Lowered>> {
     let name = match common.reads? {
         Datastore::Sequin(store) if store.protocol != SequinProtocol::Stream => "upstream_id",
         Datastore::Airtable(_) => "record_id",
-        Datastore::Odk(_) => "submission_id",
+        Datastore::Odk(_) if common.source.is_none() || odk::is_form(common.source) => "submission_id",
+        Datastore::Odk(_) => "entity_id",
         Datastore::Sequin(_) | Datastore::Dynamodb(_) | Datastore::Postgres(_) => return None,
     };
     let id: Path = RECORD_ID.parse().ok()?;
     let from = match scope? {
         Scope::Root => From::Row(id),
         Scope::Document(_) => From::Root(id),
+        Scope::Elements(_) if odk::is_form(common.source) => {
+            let lowered = |(column, binding)| Lowered { column, binding, span: table.span.clone() };
+            return Some(list::key().into_iter().map(lowered).collect());
+        }
         // What tells the elements of a list apart, only the mapping can say.
         Scope::Elements(_) => return None,
     };
-    Some(Lowered {
+    Some(vec![Lowered {
         column: Column { name: name.into(), ty: ColumnType::scalar(Base::Text), role: Role::Data, default: None },
         binding: Binding { from, on_error: OnError::DeadLetter },
         span: table.span.clone(),
-    })
+    }])
 }
 
 /// What a key column is made of.
@@ -121,6 +128,9 @@ fn carried(names: &Names, scope: &Scope, lowered: &Lowered, common: &Common<'_>,
         Some(SourceKind::SequinLegacy(_) | SourceKind::Airtable(_)) => {
             (vec![RECORD_ID], "a delete carries only the record's id")
         }
+        Some(SourceKind::Odk(_)) => {
+            (vec![RECORD_ID, ELEMENT_ID], "of an item that was purged nothing is known but its id")
+        }
         Some(SourceKind::Webhook(source)) => match &source.envelope.shape {
             Shape::Sequin(sequin) if let Some(key) = &sequin.key => {
                 (key.iter().map(String::as_str).collect(), "a delete carries only the primary key")
@@ -143,8 +153,9 @@ fn carried(names: &Names, scope: &Scope, lowered: &Lowered, common: &Common<'_>,
             None => return,
         },
     };
-    let root = if carried == [RECORD_ID] && !matches!(scope, Scope::Root) { "$root." } else { "" };
-    let parts = carried.iter().map(|name| format!("`{root}{name}`")).collect::<Vec<_>>().join(" and ");
+    let root = if carried.first() == Some(&RECORD_ID) && !matches!(scope, Scope::Root) { "$root." } else { "" };
+    let parts = carried.iter().map(|name| format!("`{root}{name}`")).collect::<Vec<_>>();
+    let parts = parts.join(if odk::source(common.source).is_some() { " or " } else { " and " });
     let hint = match common.source {
         Some(source @ (SourceKind::Sequin(_) | SourceKind::Webhook(_))) if source.sends_parts() => {
             format!("make the key of {parts}, or give the table `replica identity full` and say so at the source")

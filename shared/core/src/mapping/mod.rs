@@ -5,6 +5,8 @@
 //! Nothing is read beside the text, and no secret: the mapping only refers to them.
 
 mod address;
+mod attachments;
+mod children;
 mod column;
 mod consumers;
 mod datastore;
@@ -14,6 +16,7 @@ mod fields;
 mod hooks;
 mod key;
 mod node;
+mod odk;
 mod parts;
 mod pipeline;
 mod report;
@@ -21,6 +24,7 @@ mod schema;
 mod source;
 mod spelling;
 mod table;
+mod tables;
 mod trigger;
 mod writers;
 

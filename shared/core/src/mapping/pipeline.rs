@@ -6,7 +6,8 @@ use super::delete::Policy;
 use super::fields::{Fields, Named, named};
 use super::hooks::Hooks;
 use super::report::Report;
-use super::table::{self, identifier};
+use super::table::identifier;
+use super::tables::{self, Tables};
 use super::writers::Writers;
 use super::{delete, source, trigger};
 use crate::pipeline::{Datastore, Pipeline, SourceKind};
@@ -14,7 +15,7 @@ use crate::table::{MetaColumns, VersionType};
 use crate::webhook::Trigger;
 
 pub(super) const KEYS: &[&str] = &["source", "sink"];
-pub(super) const SINK_KEYS: &[&str] = &["datastore", "schema", "delete", "meta", "tables"];
+pub(super) const SINK_KEYS: &[&str] = &["datastore", "schema", "delete", "meta", "tables", "attachments"];
 pub(super) const META_KEYS: &[&str] =
     &["version", "version_type", "deleted", "synced_at", "source_at", "errors", "versions"];
 
@@ -117,24 +118,16 @@ fn lower(
         let span = sink.key_span("tables").unwrap_or_default();
         report.add("no-tables", span, "the sink has no tables", "write at least one, or remove the pipeline");
     }
-    let mut lowered = Vec::new();
-    for table in &parts {
-        let result = table::lower(table, &common, report);
-        if let (Some((written, _)), Some(datastore), true) = (&result, &datastore, is_sink) {
-            shared.writers.add(&datastore.text, written, &part.name.text, &table.name, report);
+    let lowered = tables::lower(&sink, &parts, &common, report, |table, name, report| {
+        if let (Some(datastore), true) = (&datastore, is_sink) {
+            shared.writers.add(&datastore.text, table, &part.name.text, name, report);
         }
-        lowered.push(result);
-    }
-    let (tables, routes) = lowered.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    Some(Pipeline {
-        name: part.name.text.clone(),
-        source: source?,
-        sink: datastore?.text,
-        tables,
-        routes,
-        attachments: None,
-        views: Vec::new(),
-    })
+    });
+    let Tables { tables, routes, attachments, views, names, view_names } = lowered?;
+    let (name, sink) = (part.name.text.clone(), datastore?.text);
+    let pipeline = Pipeline { name, source: source?, sink, tables, routes, attachments, views };
+    tables::check(&pipeline, &names, &view_names, report);
+    Some(pipeline)
 }
 
 /// Our own columns. `errors` and `versions` are set, and taken out again of tables that need no such column.

@@ -9,6 +9,7 @@
 
 mod datastore;
 mod named;
+mod odk;
 mod source;
 mod webhook;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use datastore::Datastore;
 use named::{Named, without_null};
+use odk::{Attachments, Children};
 use source::Source;
 
 /// The JSON Schema of a mapping file (draft 2020-12).
@@ -65,6 +67,8 @@ pub(super) struct Sink {
     meta: Option<Meta>,
     /// The tables, by `name` or `schema.name`.
     tables: Named<Table>,
+    /// For forms of ODK Central: where the files go that submissions name.
+    attachments: Option<Attachments>,
 }
 
 /// Names of the columns that Tributary keeps.
@@ -101,7 +105,8 @@ pub(super) enum VersionType {
 pub(super) struct Table {
     /// The part of the item that is a row: a sub-document (`appearance`), or the elements of a list (`lines[]`).
     from: Option<String>,
-    /// The columns that tell rows apart. Records have a default: `record_id` in Airtable, `upstream_id` in a legacy Sequin.
+    /// The columns that tell rows apart. Records have a default: `record_id` in Airtable, `upstream_id` in a legacy Sequin,
+    /// `submission_id` or `entity_id` in ODK Central, with `repeat_id` for the elements of a list.
     key: Option<Named<Column>>,
     /// The other columns.
     columns: Option<Columns>,
@@ -109,6 +114,11 @@ pub(super) struct Table {
     when: Option<String>,
     /// What becomes of a row when its item is deleted; `soft` by default, `hard` for the elements of a list.
     delete: Option<Delete>,
+    /// For forms of ODK Central: the tables of the items' repeats.
+    children: Option<Children>,
+    /// For forms of ODK Central: a view, `name` or `schema.name`, of the items with each repeat as an array of objects.
+    #[schemars(length(min = 1))]
+    view: Option<String>,
 }
 
 /// Columns by name, `auto` for all fields of the source, or `"*": auto` among the names for all others.

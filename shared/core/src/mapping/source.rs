@@ -2,6 +2,7 @@
 
 pub(super) mod airtable;
 pub(super) mod dynamodb;
+pub(super) mod odk;
 pub(super) mod sequin;
 pub(super) mod webhook;
 
@@ -51,8 +52,9 @@ pub(super) fn lower(
         }
         Some(Datastore::Sequin(_)) => ("a source of a legacy sequin", sequin::LEGACY_KEYS.to_vec(), &[sequin::TABLE]),
         Some(Datastore::Airtable(_)) => ("an airtable source", airtable::KEYS.to_vec(), &[]),
-        Some(Datastore::Postgres(_) | Datastore::Odk(_)) | None => {
-            let all = [dynamodb::KEYS, sequin::KEYS, sequin::LEGACY_KEYS, airtable::KEYS].concat();
+        Some(Datastore::Odk(_)) => ("an odk source", odk::KEYS.to_vec(), &[]),
+        Some(Datastore::Postgres(_)) | None => {
+            let all = [dynamodb::KEYS, sequin::KEYS, sequin::LEGACY_KEYS, airtable::KEYS, odk::KEYS].concat();
             ("a source", all, &[])
         }
     };
@@ -68,10 +70,10 @@ pub(super) fn lower(
         Datastore::Sequin(store) if store.protocol == SequinProtocol::Stream => sequin::stream(&fields, report),
         Datastore::Sequin(_) => sequin::legacy(&fields, report),
         Datastore::Airtable(_) => airtable::lower(&fields, every, report),
-        Datastore::Odk(_) => return None,
+        Datastore::Odk(_) => odk::lower(&fields, report),
         Datastore::Postgres(_) => {
             let message = format!("`{}` is a postgres datastore, which this release cannot read from", datastore.text);
-            let hint = "name a datastore of type `dynamodb`, `sequin` or `airtable`";
+            let hint = "name a datastore of type `dynamodb`, `sequin`, `airtable` or `odk`";
             report.add("wrong-datastore", datastore.span.clone(), message, hint);
             None
         }

@@ -7,29 +7,105 @@ use super::delete::{self, Policy};
 use super::fields::{Fields, Named, named};
 use super::key;
 use super::node::{Node, Text};
-use super::parts;
 use super::pipeline::Common;
 use super::report::Report;
+use super::{children, odk, parts};
+use crate::path::Path;
 use crate::pipeline::{OnError, Route, Scope, SourceKind};
 use crate::table::{DeleteMode, MetaColumns, Table};
 
-pub(super) const KEYS: &[&str] = &["from", "key", "columns", "when", "delete"];
+pub(super) const KEYS: &[&str] = &["from", "key", "columns", "when", "delete", "children", "view"];
 
 /// Postgres cuts longer names in silence (`NAMEDATALEN`).
 const LONGEST_NAME: usize = 63;
 
-/// Lowers a table.
-pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'_>) -> Option<(Table, Route)> {
-    let name = table_name(&part.name, report);
-    let fields = part.open("a table", KEYS, report)?;
-    let scope = fields.get("from").map_or(Some(Scope::Root), |node| scope(node, report));
+/// What is said of a table beside its parts.
+#[derive(Clone, Copy, Default)]
+pub(super) struct How {
+    /// Whether all its fields become columns, whatever `columns:` says.
+    pub(super) auto: bool,
+    /// Whether a poller compares it with its source.
+    pub(super) watched: bool,
+}
+
+/// A table of the file, and what belongs to it.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) table: Option<(Table, Route)>,
+    /// The tables of its lists, each with the place of its name.
+    pub(super) children: Vec<(Text, Option<(Table, Route)>)>,
+    /// Its view, with the place of the view's name; `None` inside after a finding.
+    pub(super) view: Option<(Text, Option<(Option<String>, String)>)>,
+}
+
+/// Lowers a table and what belongs to it. `watched`: a poller compares it with its source.
+pub(super) fn lower(part: &Named<'_>, watched: bool, common: &Common<'_>, report: &mut Report<'_>) -> Written {
+    let Some(fields) = part.open("a table", KEYS, report) else { return Written::default() };
+    let scope = fields.get("from").map_or(Some(Scope::Root), |node| scope(node, common.source, report));
+    let is_items = matches!(scope, Some(Scope::Root));
+    for key in ["children", "view"] {
+        if let (Some(span), Some(false)) = (fields.key_span(key), scope.as_ref().map(|_| is_items)) {
+            let message = format!("`{key}` is for a table of whole items, and this one is made from a part of them");
+            report.add("bad-children", span, message, "write it at the table of the items");
+        }
+    }
+    let mut written = Written {
+        table: of(&part.name, &fields, scope, How { auto: false, watched }, common, report),
+        ..Written::default()
+    };
+    if !is_items {
+        return written;
+    }
+    if let Some(node) = fields.get("children") {
+        let children = children::lower(node, unqualified(&part.name.text), common, report);
+        written.children = children.tables;
+        if let Some((_, route)) = &mut written.table {
+            route.lists = children.lists;
+        }
+    }
+    if fields.get("view").is_some() {
+        written.view = view(&fields, common, report);
+    }
+    written
+}
+
+fn unqualified(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(_, name)| name)
+}
+
+/// `view:` — the name of a view of the items with their lists.
+fn view(
+    fields: &Fields<'_>,
+    common: &Common<'_>,
+    report: &mut Report<'_>,
+) -> Option<(Text, Option<(Option<String>, String)>)> {
+    let text = fields.text("view", report)?;
+    if common.source.is_some() && !odk::is_form(common.source) {
+        let message = "`view` is for forms of ODK Central, whose submissions have lists";
+        report.add("bad-view", fields.key_span("view").unwrap_or_default(), message, "make a view of your own");
+        return None;
+    }
+    let name = table_name(&text, report);
+    Some((text, name))
+}
+
+/// Lowers a table whose name and place in the item are known.
+pub(super) fn of(
+    called: &Text,
+    fields: &Fields<'_>,
+    scope: Option<Scope>,
+    how: How,
+    common: &Common<'_>,
+    report: &mut Report<'_>,
+) -> Option<(Table, Route)> {
+    let name = table_name(called, report);
     let is_children = matches!(scope, Some(Scope::Elements(_)));
     let is_root = matches!(scope, None | Some(Scope::Root));
     let place = Place { key: false, children: is_children, root: is_root, source: common.source };
     let when = fields.get("when").map(|node| when(node, place, report));
     let key = match fields.get("key") {
         Some(node) => Some(columns(&named(node, "column", true, report), Place { key: true, ..place }, report)),
-        None => key::preset(scope.as_ref(), common, &part.name).map(|preset| (1, vec![preset])),
+        None => key::preset(scope.as_ref(), common, called).map(|preset| (preset.len(), preset)),
     };
     // Whether it may be left out, nobody knows while the datastore is bad.
     if key.is_none() && common.reads.is_some() {
@@ -44,10 +120,19 @@ pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'
         report.add("no-key", span, "the key has no columns", "name the columns that tell rows apart");
     }
     let others = fields.get("columns").map(|node| mapped(node, place, report));
-    let policy = policy(&fields, common, is_children, report);
+    let policy = policy(fields, common, is_children, report);
     let (keys, key) = key.unwrap_or_default();
     let Mapped { count, good: mut others, auto } = others.unwrap_or_default();
+    let auto = auto || how.auto;
     let complete = keys == key.len() && count == others.len();
+    if let (Some(source), Some(scope)) = (odk::source(common.source), &scope) {
+        let mut columns = odk::Columns { key: &key, others: &mut others, span: called.span.clone() };
+        match scope {
+            Scope::Root => columns.add_to_items(source, auto, how.watched, report),
+            Scope::Elements(_) if auto => columns.add_to_elements(scope),
+            Scope::Elements(_) | Scope::Document(_) => {}
+        }
+    }
     // A cell of a record may hold an error instead of a value, whatever its column says.
     let may_fail = common.source.is_some_and(SourceKind::has_record_ids) && !others.is_empty();
     if let Some(policy) = &policy {
@@ -60,9 +145,9 @@ pub(super) fn lower(part: &Named<'_>, common: &Common<'_>, report: &mut Report<'
         versions: common.meta.versions.clone().filter(|_| !is_children),
         ..common.meta.clone()
     };
-    unique_names(&key, &others, &meta, &part.name, report);
+    unique_names(&key, &others, &meta, called, report);
     let scope = scope?;
-    let children = key::key_parts(&scope, &key, common, &part.name, report);
+    let children = key::key_parts(&scope, &key, common, called, report);
     parts::check(&scope, &key, &others, common.source, report);
     let policy = policy?;
     let when = when.map_or(Some(None), |when| when.map(Some))?;
@@ -109,12 +194,17 @@ pub(super) fn table_name(text: &Text, report: &mut Report<'_>) -> Option<(Option
 }
 
 /// `from:` — a sub-document, or the elements of a list by `[]` at its end.
-fn scope(node: &Node, report: &mut Report<'_>) -> Option<Scope> {
+fn scope(node: &Node, source: Option<&SourceKind>, report: &mut Report<'_>) -> Option<Scope> {
     let text = super::fields::text_of(node, "from", report)?;
     if text.text.starts_with('$') {
         let message = "a table's `from` is a path from the top of the item already";
         report.add("bad-path", text.span, message, "write `from: path` or `from: path[]`");
         return None;
+    }
+    if let (Some(_), Some(_)) = (odk::source(source), text.text.strip_suffix("[]")) {
+        // Every list stands at the top of the item, whatever holds it there.
+        let path = column::path(&text.text.replace("[]", ""), &text.span, report)?;
+        return odk::list(&path).map(|list| Scope::Elements(Path::field(&list)));
     }
     if text.text.strip_suffix("[]").unwrap_or(&text.text).contains("[]") {
         let message = "a table has the elements of one list; only the last part of a path can be `[]`";
@@ -186,7 +276,7 @@ fn may_be_auto(span: &Range<usize>, place: Place<'_>, report: &mut Report<'_>) -
         report.add("bad-auto", span.clone(), message, hint);
         return false;
     }
-    if !place.root {
+    if !place.root && !(place.children && odk::is_form(place.source)) {
         let message = "`columns: auto` is for whole items: a source says nothing about what its values hold inside";
         report.add("bad-auto", span.clone(), message, hint);
         return false;

@@ -50,6 +50,12 @@ impl SourceKind {
         }
     }
 
+    /// Whether a field that was removed at the source is absent from all items from then on, also from those that had a value
+    /// of it: then the columns of such fields are left alone.
+    pub fn keeps_removed(&self) -> bool {
+        matches!(self, SourceKind::Odk(_))
+    }
+
     /// Whether its items are records with an id of their own, which a delete carries and nothing else.
     pub fn has_record_ids(&self) -> bool {
         matches!(self, SourceKind::SequinLegacy(_) | SourceKind::Airtable(_))

@@ -1,14 +1,17 @@
 //! What is made of the lists of items: tables of their own, and views that bring them back together.
 
-use crate::table::{DeletePolicy, MetaColumns};
+use crate::pipeline::Binding;
+use crate::table::{Column, DeletePolicy, MetaColumns};
 
 /// What lists that no table is made from become: a table each, with columns that follow the source.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Lists {
     /// The delete policy of these tables.
     pub delete: DeletePolicy,
     /// The columns that Tributary keeps in them.
     pub meta: MetaColumns,
+    /// The columns of the delete policy.
+    pub columns: Vec<(Column, Binding)>,
 }
 
 /// A view of one table of items with the lists of each item in columns of their own.

@@ -2,6 +2,8 @@
 
 use schemars::JsonSchema;
 
+use super::odk::Odk;
+
 /// A system that is read or written.
 #[derive(JsonSchema)]
 #[schemars(tag = "type", rename_all = "lowercase")]
@@ -14,6 +16,8 @@ pub(in crate::mapping) enum Datastore {
     Sequin(Sequin),
     /// Airtable: a source.
     Airtable(Airtable),
+    /// ODK Central: a source.
+    Odk(Odk),
 }
 
 /// How to reach a Postgres database: by `url`, by `secret`, or by `host` and what belongs to it.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 
+use super::odk::Form;
 use super::webhook::Webhook;
 
 /// What is read. Which keys there are depends on the datastore.
@@ -12,6 +13,7 @@ pub(in crate::mapping) enum Source {
     Sequin(Sequin),
     Legacy(Legacy),
     Airtable(Airtable),
+    Odk(Form),
     Webhook(Webhook),
 }
 

@@ -117,7 +117,7 @@ fn sweep_every(node: &Node, feed: Option<&AirtableFeed>, report: &mut Report<'_>
 }
 
 /// A share of a whole: `0.5`, `50%`.
-fn share(node: &Node, report: &mut Report<'_>) -> Option<f64> {
+pub(super) fn share(node: &Node, report: &mut Report<'_>) -> Option<f64> {
     let share = match node.literal() {
         Some(Value::Number(number)) => number.to_string().parse::<f64>().ok(),
         Some(Value::Text(text)) => {

@@ -19,6 +19,7 @@ fn bad_files_have_just_these_findings() {
     let files = samples::FILES
         .iter()
         .chain(samples::polled::BAD)
+        .chain(samples::odk::BAD)
         .chain(samples::webhook::BAD)
         .map(|(codes, file)| (*codes, (*file).to_owned()));
     let mut all = String::new();

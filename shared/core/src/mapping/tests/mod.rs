@@ -1,5 +1,6 @@
 mod accepted;
 mod findings;
+mod odk;
 mod polled;
 mod samples;
 mod schema;

@@ -1,5 +1,6 @@
 //! Good and bad files.
 
+pub(super) mod odk;
 pub(super) mod polled;
 pub(super) mod webhook;
 
@@ -29,6 +30,7 @@ pub(super) fn good() -> Vec<String> {
     );
     all.push(REFERENCE.to_owned());
     all.push(polled::GOOD.to_owned());
+    all.push(odk::GOOD.to_owned());
     all.push(webhook::GOOD.to_owned());
     all
 }
@@ -102,7 +104,7 @@ pub(super) const TABLES: &[(&[&str], &str)] = &[
         "key: { id: text }\ncolumns: { a_name_that_is_so_long_that_postgres_would_cut_it_without_saying_so_at_all: text }",
     ),
     (
-        &["not-in-this-release", "not-in-this-release", "not-in-this-release"],
+        &["not-in-this-release", "bad-view", "bad-children"],
         "key: { id: text }\ncolumns: auto\nview: users_view\nchildren: { a: auto }",
     ),
     (&["not-in-this-release"], "key: { id: text }\ncolumns: auto"),
@@ -131,7 +133,7 @@ pub(super) const FILES: &[(&[&str], &str)] = &[
         "datastores:
   a: { type: postgres, url: 'postgres://u:hunter2@h/d' }
   b: { type: postgres, host: h, user: u, password: hunter2, colour: red }
-  c: { type: odk, base_url: https://odk.example.org, token: hunter2 }
+  c: { type: mysql, base_url: https://odk.example.org, token: hunter2 }
   d: { type: postgress, pasword: hunter2 }
   e: { region: us-east-2 }
 pipelines: []

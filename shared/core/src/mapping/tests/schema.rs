@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use super::super::{column, datastore, delete, pipeline, source, table};
+use super::super::{attachments, children, column, datastore, delete, pipeline, source, table};
 use super::*;
 
 /// Keys of an object of the schema.
@@ -25,7 +25,11 @@ fn the_schema_has_the_keys_that_load_reads_and_refuses_others() {
         ("sequin source", &defs["Source"]["anyOf"][1], source::sequin::KEYS),
         ("legacy source", &defs["Source"]["anyOf"][2], source::sequin::LEGACY_KEYS),
         ("airtable source", &defs["Source"]["anyOf"][3], source::airtable::KEYS),
-        ("webhook source", &defs["Source"]["anyOf"][4], source::webhook::KEYS),
+        ("odk", &defs["Datastore"]["oneOf"][4], datastore::odk::KEYS),
+        ("odk source", &defs["Source"]["anyOf"][4], source::odk::KEYS),
+        ("attachments", &defs["Attachments"], attachments::KEYS),
+        ("child", &defs["Child"]["anyOf"][1], children::KEYS),
+        ("webhook source", &defs["Source"]["anyOf"][5], source::webhook::KEYS),
         ("verify", &defs["Verification"]["anyOf"][1], source::webhook::VERIFY_KEYS),
         ("signed time", &defs["Timestamp"], source::webhook::TIMESTAMP_KEYS),
         ("envelope", &defs["Envelope"]["anyOf"][1], source::webhook::ENVELOPE_KEYS),
@@ -44,6 +48,7 @@ fn the_schema_has_the_keys_that_load_reads_and_refuses_others() {
     for (name, variants, known) in [
         ("reference", &defs["Reference"]["anyOf"], datastore::REFERENCE_KEYS),
         ("feed", &defs["Feed"]["anyOf"], source::airtable::FEED_KEYS),
+        ("destination", &defs["Destination"]["anyOf"], attachments::TO_KEYS),
     ] {
         let objects = variants.as_array().unwrap().iter().filter(|variant| variant["type"] == "object");
         let mut all: Vec<String> = objects.flat_map(keys).collect();
@@ -127,9 +132,11 @@ fn the_schema_accepts_what_load_accepts() {
         let value = json(&text);
         assert!(accepts(&schema, &schema, &value), "{text}");
     }
-    for bad in
-        ["datastores: {}", "datastores: {}\npipelines: {}\nmore: 1", "datastores: { a: { type: odk } }\npipelines: {}"]
-    {
+    for bad in [
+        "datastores: {}",
+        "datastores: {}\npipelines: {}\nmore: 1",
+        "datastores: { a: { type: odk, auth: x } }\npipelines: {}",
+    ] {
         let value = json(bad);
         assert!(!accepts(&schema, &schema, &value), "{bad}");
     }
