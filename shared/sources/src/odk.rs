@@ -10,13 +10,14 @@ pub mod attachment;
 mod call;
 mod card;
 pub mod client;
+mod columns;
 mod decode;
 mod failure;
 mod features;
 mod flat;
 pub mod page;
 mod rows;
-mod schema;
+pub mod schema;
 mod session;
 pub mod set;
 mod single;
@@ -33,3 +34,6 @@ pub use session::Login;
 pub use set::{Filter, Query, Set, View};
 pub use single::IDS;
 pub use version::{first_of, version};
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use indexmap::IndexMap;
 use tributary_core::event::{Body, Decoded, Event, Origin, Undecodable};
 use tributary_core::path::Path;
+use tributary_core::pipeline::{ATTACHMENTS, ELEMENT_ID, MARK, OdkSource, RAW, RECORD_ID};
 use tributary_core::value::Value;
 use tributary_core::version::Version;
 use tributary_core::{Error, Result};
@@ -11,15 +12,6 @@ use tributary_core::{Error, Result};
 use super::flat::{Flat, Roles, flat, without_links};
 use super::page::Row;
 use super::schema::Schema;
-
-/// The row's key, as text.
-const ID: &str = "$id";
-/// The row as it was sent.
-const RAW: &str = "$raw";
-/// The files that it names.
-const ATTACHMENTS: &str = "$attachments";
-/// What changes when a file of the submission may have.
-const MARK: &str = "$mark";
 
 /// Reads rows of one form or dataset, as its schema says.
 #[derive(Clone, Debug)]
@@ -30,9 +22,9 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A reader for what this schema describes. A row's key is the first of these paths that isn't empty.
-    pub fn new(schema: &Schema, key: &[Path]) -> Self {
-        Decoder { roles: Roles::of(schema), entities: schema.entities, key: key.to_vec() }
+    /// A reader for what this schema describes and this source reads.
+    pub fn new(schema: &Schema, source: &OdkSource) -> Self {
+        Decoder { roles: Roles::of(schema), entities: schema.is_of_entities(), key: source.key.clone() }
     }
 
     /// Reads a row at this version.
@@ -81,7 +73,7 @@ impl Decoder {
         let Value::Map(row) = row else { return Err(Error::data("a row is no JSON object")) };
         let Flat { mut fields, lists, files } = flat(&self.roles, row);
         fields.extend(lists.into_iter().map(|(path, elements)| (path.into(), Value::List(elements))));
-        fields.insert(ID.into(), Value::Text(key.clone()));
+        fields.insert(RECORD_ID.into(), Value::Text(key.clone()));
         fields.insert(RAW.into(), raw);
         if !self.entities {
             let files = files.into_iter().enumerate().map(|(position, file)| {
@@ -101,9 +93,9 @@ impl Decoder {
 
 fn key_of(key: &str, id: &str) -> Value {
     let mut fields = IndexMap::new();
-    fields.insert(ID.into(), Value::from(key));
+    fields.insert(RECORD_ID.into(), Value::from(key));
     if !id.is_empty() {
-        fields.insert("__id".into(), Value::from(id));
+        fields.insert(ELEMENT_ID.into(), Value::from(id));
     }
     Value::Map(fields)
 }

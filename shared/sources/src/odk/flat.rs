@@ -3,18 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use indexmap::IndexMap;
+use tributary_core::pipeline::{ELEMENT_ID, PARENT, POSITION, SUBMISSION};
 use tributary_core::value::Value;
 
 use super::schema::{Kind, Schema};
 
 /// What follows the name of a repeat in the name of the field that links to it.
 const LINK: &str = "@odata.navigationLink";
-/// The place of an element in its own list, from 0.
-const POSITION: &str = "$position";
-/// The `__id` of the element that an element is in.
-const PARENT: &str = "$parent";
-/// The `__id` of the submission that an element is in.
-const SUBMISSION: &str = "$submission";
 
 type Fields = IndexMap<Box<str>, Value>;
 
@@ -63,7 +58,7 @@ pub(super) struct Flat {
 
 /// Lays a row flat.
 pub(super) fn flat(roles: &Roles, row: Fields) -> Flat {
-    let submission = row.get("__id").cloned();
+    let submission = row.get(ELEMENT_ID).cloned();
     let mut walk = Walk { roles, submission, lists: IndexMap::new(), files: Vec::new(), seen: HashSet::new() };
     let fields = walk.fields(row, "", None);
     Flat { fields, lists: walk.lists, files: walk.files }
@@ -130,7 +125,7 @@ impl Walk<'_> {
         for (position, item) in items.into_iter().enumerate() {
             let element = match item {
                 Value::Map(fields) => {
-                    let id = fields.get("__id").cloned().unwrap_or(Value::Null);
+                    let id = fields.get(ELEMENT_ID).cloned().unwrap_or(Value::Null);
                     let mut fields = self.fields(fields, path, Some(&id));
                     fields.insert(POSITION.into(), Value::from(i64::try_from(position).unwrap_or(i64::MAX)));
                     if let Some(parent) = inside {

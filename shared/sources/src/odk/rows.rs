@@ -235,6 +235,22 @@ mod tests {
         check("<html>hunter2</html>", true);
     }
 
+    #[test]
+    fn of_many_rows_one_is_held() {
+        let (mut splitter, mut rows) = (Splitter::default(), 0);
+        let mut each = |_: &[u8]| {
+            rows += 1;
+            Ok(())
+        };
+        splitter.take(br#"{"value":["#, &mut each).unwrap();
+        let part = r#"{"__id":"uuid:b2ec2d2d-7ffb-4322-bb60-7ff5f915f4b7"},"#.repeat(100);
+        (0..1_000).for_each(|_| splitter.take(part.as_bytes(), &mut each).unwrap());
+        splitter.take(br#"{}],"@odata.context":"c"}"#, &mut each).unwrap();
+        assert!(splitter.row.capacity() < 10_000 && splitter.around.capacity() < 100);
+        splitter.finish().unwrap();
+        assert_eq!(rows, 100_001);
+    }
+
     proptest! {
         #[test]
         fn it_makes_no_difference_where_a_body_is_parted(at in prop::collection::vec(0..FEED.len(), 0..6)) {

@@ -13,7 +13,7 @@ use super::set::Set;
 /// What a form or a dataset asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema {
-    pub(super) entities: bool,
+    entities: bool,
     fields: Vec<Field>,
     lists: Vec<String>,
 }
@@ -130,6 +130,11 @@ impl Schema {
             Set::Submissions { .. } => Schema::of_form(body),
             Set::Entities { .. } => Schema::of_dataset(body),
         }
+    }
+
+    /// Whether it is of entities.
+    pub fn is_of_entities(&self) -> bool {
+        self.entities
     }
 
     /// The questions, in the order of the form. Groups and repeats are none; they are in the paths.

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use tributary_core::pipeline::{OdkSet, OdkSource};
 
 /// Something whose rows are read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,15 @@ pub enum Set {
 }
 
 impl Set {
+    /// What a source reads.
+    pub fn of(source: &OdkSource) -> Self {
+        let project = source.project;
+        match &source.set {
+            OdkSet::Form(form) => Set::Submissions { project, form: form.clone() },
+            OdkSet::Dataset(dataset) => Set::Entities { project, dataset: dataset.clone() },
+        }
+    }
+
     /// As a message says it: `the submissions of the form rent in project 1`.
     pub(super) fn spoken(&self) -> String {
         match self {

@@ -1,10 +1,14 @@
 use proptest::prelude::*;
+use std::time::Duration;
+
 use tributary_core::cast::json_text;
+use tributary_core::pipeline::{Geo, OdkSet};
 
 use super::*;
 use crate::json;
 use crate::odk::call::Gather;
 use crate::odk::page::Rows;
+use crate::odk::{Set, version};
 
 const FIELDS: &str = include_str!("../samples/fields.json");
 const DATASET: &str = r#"{"name":"properties","properties":[{"name":"owner"},{"name":"geometry"},{"name":"status"}]}"#;
@@ -14,8 +18,20 @@ fn form() -> Decoder {
 }
 
 fn decoder(key: &[&str]) -> Decoder {
-    let key: Vec<Path> = key.iter().map(|path| path.parse().unwrap()).collect();
-    Decoder::new(&Schema::of_form(FIELDS.as_bytes()).unwrap(), &key)
+    Decoder::new(&Schema::of_form(FIELDS.as_bytes()).unwrap(), &source(key))
+}
+
+fn source(key: &[&str]) -> OdkSource {
+    OdkSource {
+        project: 1,
+        set: OdkSet::Form("f".to_owned()),
+        key: key.iter().map(|path| path.parse().unwrap()).collect(),
+        overlap: Duration::ZERO,
+        sweep_every: Duration::ZERO,
+        mass_delete: 0.2,
+        geo: Geo::Jsonb,
+        retry_attachments_for: Duration::ZERO,
+    }
 }
 
 fn rows(feed: &str) -> Vec<Row> {
@@ -42,8 +58,8 @@ fn shown(event: &Event) -> String {
 #[test]
 fn a_submission_is_an_item_with_its_repeats_side_by_side() {
     let read = rows(include_str!("../samples/expanded.json")).remove(0);
-    let version = super::super::version(read.first(&set()), 7, 1).unwrap();
-    let event = form().decode(read, version).unwrap();
+    let at = version(read.first(&set()), 7, 1).unwrap();
+    let event = form().decode(read, at).unwrap();
     insta::assert_snapshot!(shown(&event));
     assert_eq!(
         (event.at, event.version.to_string().as_str()),
@@ -52,8 +68,8 @@ fn a_submission_is_an_item_with_its_repeats_side_by_side() {
     assert_eq!(&*event.origin.key, "uuid:b2ec2d2d-7ffb-4322-bb60-7ff5f915f4b7");
 }
 
-fn set() -> super::super::Set {
-    super::super::Set::Submissions { project: 1, form: "f".into() }
+fn set() -> Set {
+    Set::of(&source(&["__id"]))
 }
 
 #[test]
@@ -88,7 +104,7 @@ fn a_deleted_row_is_gone_with_what_it_was() {
 #[test]
 fn an_entity_is_an_item_without_lists() {
     let schema = Schema::of_dataset(DATASET.as_bytes()).unwrap();
-    let decoder = Decoder::new(&schema, &["__id".parse().unwrap()]);
+    let decoder = Decoder::new(&schema, &source(&["__id"]));
     let event = decoder.decode(rows(include_str!("../samples/entities.json")).remove(2), Version::ZERO).unwrap();
     insta::assert_snapshot!(shown(&event));
 }
@@ -143,7 +159,7 @@ fn fields_are_as_their_questions_say() {
 fn files_in_repeats_are_files_of_the_submission() {
     let fields = r#"[{"path":"/p","name":"p","type":"repeat"},{"path":"/p/g","name":"g","type":"structure"},
         {"path":"/p/g/photo","name":"photo","type":"binary","binary":true},{"path":"/audio","name":"audio","type":"binary","binary":true}]"#;
-    let decoder = Decoder::new(&Schema::of_form(fields.as_bytes()).unwrap(), &["__id".parse().unwrap()]);
+    let decoder = Decoder::new(&Schema::of_form(fields.as_bytes()).unwrap(), &source(&["__id"]));
     let text =
         r#"{"__id":"a","p":[{"g":{"photo":"1.jpg"}},{"g":{"photo":null}},{"g":{"photo":"2.jpg"}}],"audio":"x.m4a"}"#;
     let Body::Image { now, .. } = decoder.decode(row(text), Version::ZERO).unwrap().body else { panic!() };
@@ -175,10 +191,7 @@ fn the_key_is_the_first_that_is_there() {
     check(r#"{"__id":"a","UUID":["x"]}"#, Ok("a"));
     check(r#"{"x":"hunter2"}"#, Err("the row has no key: nothing stands in UUID, meta.instanceID, __id"));
     check(r#"{"__id":""}"#, Err("the row has no key: nothing stands in UUID, meta.instanceID, __id"));
-    check(
-        r#"{"__id":"a","x":1e999999}"#,
-        Err("a number's exponent is out of range, at byte 16"),
-    );
+    check(r#"{"__id":"a","x":1e999999}"#, Err("a number's exponent is out of range, at byte 16"));
 }
 
 /// Elements of a repeat with repeats in them, as a server sends them, and how many there are of each list.
@@ -226,7 +239,7 @@ proptest! {
             prop_assert!(person.get("income").is_none() && person.get("$parent").is_none());
         }
         // What it was is still there, but for the links.
-        let mut raw = text.clone();
+        let mut raw = text;
         for person in raw["person_details"].as_array_mut().unwrap() {
             person.as_object_mut().unwrap().remove("income@odata.navigationLink");
         }
