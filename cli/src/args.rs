@@ -244,6 +244,8 @@ pub(crate) enum Function {
     SequinPoll,
     /// Ticks that poll Airtable.
     AirtablePoll,
+    /// Ticks that poll ODK Central.
+    OdkPoll,
     /// Requests to hooks, and messages of their queue.
     Webhook,
 }

@@ -4,7 +4,7 @@
 use tributary_core::pipeline::Pipeline;
 
 /// A number that changes when the tables of a pipeline, or what they are made of, do. FNV-1a, which is the same in every build.
-pub fn shape(pipeline: &Pipeline) -> String {
+pub(crate) fn shape(pipeline: &Pipeline) -> String {
     let mut text = String::new();
     for (table, route) in pipeline.tables.iter().zip(&pipeline.routes) {
         text.push_str(&table.qualified_name());

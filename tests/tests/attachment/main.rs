@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
 
+mod again;
 mod bucket;
+mod fixture;
+mod priority;
+mod wrong;

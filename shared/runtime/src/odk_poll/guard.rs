@@ -45,11 +45,6 @@ impl Verdict {
             Verdict::Agreed(held) | Verdict::Hold(held) => Some(held),
         }
     }
-
-    /// Whether no row may be deleted now.
-    pub(super) fn holds(&self) -> bool {
-        matches!(self, Verdict::Hold(_))
-    }
 }
 
 /// Judges rows that vanished, of so many; `share` of them may vanish at once, `before` was held by an earlier pass, and
@@ -89,6 +84,10 @@ mod tests {
         range.map(|id| format!("uuid:{id}")).collect()
     }
 
+    fn holds(verdict: &Verdict) -> bool {
+        matches!(verdict, Verdict::Hold(_))
+    }
+
     fn judged(range: std::ops::Range<usize>, stored: usize, share: f64, before: Option<&Held>, allowed: bool) -> Verdict {
         judge(ids(range).iter().map(String::as_str), stored, share, before, allowed)
     }
@@ -96,9 +95,9 @@ mod tests {
     #[test]
     fn many_rows_need_two_passes_that_agree() {
         let first = judged(0..100, 200, 0.2, None, false);
-        assert!(first.holds());
-        let check = |range: std::ops::Range<usize>, before: Option<&Held>, allowed: bool, holds: bool| {
-            assert_eq!(judged(range.clone(), 200, 0.2, before, allowed).holds(), holds, "{range:?} {allowed}");
+        assert!(holds(&first));
+        let check = |range: std::ops::Range<usize>, before: Option<&Held>, allowed: bool, expect: bool| {
+            assert_eq!(holds(&judged(range.clone(), 200, 0.2, before, allowed)), expect, "{range:?} {allowed}");
         };
         check(0..100, first.held(), false, false);
         // More have gone since.
@@ -114,8 +113,8 @@ mod tests {
 
     #[test]
     fn few_rows_go_at_once() {
-        let check = |rows: usize, stored: usize, share: f64, holds: bool| {
-            assert_eq!(judged(0..rows, stored, share, None, false).holds(), holds, "{rows} of {stored}, {share}");
+        let check = |rows: usize, stored: usize, share: f64, expect: bool| {
+            assert_eq!(holds(&judged(0..rows, stored, share, None, false)), expect, "{rows} of {stored}, {share}");
         };
         check(0, 0, 0.2, false);
         check(50, 50, 0.2, false);
@@ -133,10 +132,10 @@ mod tests {
         let second = judged(0..100, 200, 0.2, first.held(), false);
         assert!(matches!(second, Verdict::Agreed(_)));
         // Half of them are deleted, and the time was over.
-        assert!(!judged(50..100, 150, 0.2, second.held(), false).holds());
-        assert!(!judged(99..100, 101, 0.2, second.held(), false).holds());
+        assert!(!holds(&judged(50..100, 150, 0.2, second.held(), false)));
+        assert!(!holds(&judged(99..100, 101, 0.2, second.held(), false)));
         // Many more nobody has agreed on.
-        assert!(judged(0..160, 200, 0.2, second.held(), false).holds());
-        assert!(judged(0..160, 200, 0.2, first.held(), false).holds());
+        assert!(holds(&judged(0..160, 200, 0.2, second.held(), false)));
+        assert!(holds(&judged(0..160, 200, 0.2, first.held(), false)));
     }
 }

@@ -49,7 +49,7 @@ impl<C: Credentials> Run<'_, '_, C> {
             let first = left.remove(&*row.id).map_or(0, |asked| asked.first);
             sight.read(row, first, &mut read)?;
         }
-        page.unanswered.iter().for_each(|id| drop(left.remove(&**id)));
+        left.retain(|id, _| !page.unanswered.iter().any(|other| **other == **id));
         let mut gone: Vec<&Asked> = left.into_values().filter(|row| row.is_live).collect();
         gone.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         for row in gone {

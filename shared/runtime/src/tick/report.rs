@@ -32,14 +32,14 @@ pub struct Progress {
     pub stale: u64,
     /// Changes that were newer and changed nothing.
     pub unchanged: u64,
+    /// Records in the dead letters.
+    pub dead: u64,
     /// Of the items themselves, without those of their lists: what became of them. Only sources that are observed tell.
     #[serde(flatten)]
     pub items: Items,
     /// Files that were stored.
     #[serde(skip_serializing_if = "is_zero")]
     pub attachments: u64,
-    /// Records in the dead letters.
-    pub dead: u64,
     /// Seconds from the newest change at the source to its commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
