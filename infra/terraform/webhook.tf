@@ -110,7 +110,7 @@ resource "aws_sqs_queue" "webhook" {
   message_retention_seconds  = 345600
   visibility_timeout_seconds = var.webhook_timeout * 6
   sqs_managed_sse_enabled    = true
-  redrive_policy             = jsonencode({ deadLetterTargetArn = aws_sqs_queue.webhook_failures[0].arn, maxReceiveCount = 20 })
+  redrive_policy             = jsonencode({ deadLetterTargetArn = aws_sqs_queue.webhook_failures[0].arn, maxReceiveCount = 100 })
 }
 
 # Those that failed for hours. `aws sqs start-message-move-task` sends them back when the cause is mended.

@@ -327,7 +327,7 @@ async fn the_webhook_has_its_settings_and_its_url_is_public() {
     assert_eq!(settings.map(|setting| queue[setting].as_str().unwrap()), ["180", "345600", "true"], "{queue:#}");
     let redrive: Value = serde_json::from_str(queue["RedrivePolicy"].as_str().unwrap()).unwrap();
     assert_eq!(redrive["deadLetterTargetArn"], "arn:aws:sqs:us-east-2:000000000000:hooks-webhook-failures");
-    assert_eq!(plain(&[&redrive["maxReceiveCount"]]), ["20"]);
+    assert_eq!(plain(&[&redrive["maxReceiveCount"]]), ["100"]);
 
     let [worker] = hooks.bundle.event_source_mappings(WEBHOOK).await.try_into().expect("one worker");
     assert_eq!(worker["EventSourceArn"], queue["QueueArn"], "{worker:#}");
