@@ -76,6 +76,29 @@ async fn a_signature_is_verified_before_anything_is_read() {
 }
 
 #[tokio::test]
+async fn any_bytes_are_verified_as_they_were_sent() {
+    let served = serve(HOOKS, "postgres://127.0.0.1:1/x", 1, &[]).await;
+    let odd: [&[u8]; 8] =
+        [b"", b"\0", b"\r\n", b"\xff\xfe", b"\xef\xbb\xbf", "\"\u{ffff}\u{1f600}".as_bytes(), b"\\u0000", b"\x1f\x8b"];
+    let random = (0..60).map(|_| std::iter::repeat_with(|| fastrand::u8(..)).take(fastrand::usize(0..200)).collect());
+    for body in odd.iter().map(|body| body.to_vec()).chain(random) {
+        for kind in ["application/json", "text/plain; charset=utf-8", "application/octet-stream"] {
+            for (encoding, expect) in [("", 400), ("gzip", 400)] {
+                // In front of the bytes so that none of them is JSON.
+                let body = [b"!", &body[..]].concat();
+                let post = post("github", &body).header("content-type", kind).header("x-github-event", "issues");
+                let post = if encoding.is_empty() { post } else { post.header("content-encoding", encoding) };
+                let (status, answer) = served.post(&post).await;
+                assert_eq!(status, expect, "{body:?} {kind} {encoding}: {answer}");
+                let mut other = served.request(&post);
+                other.body = [&body[..], b" "].concat().into();
+                assert_eq!(served.send(&other).await.status.as_u16(), 401, "{body:?} {kind}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_applied_is_kept_and_the_sender_stops() {
     let database = database_of("dead", mapping_of(HOOKS)).await;
     let served = serve(HOOKS, database.url(), 1, &[]).await;
