@@ -78,7 +78,9 @@ impl Plan {
 
 /// Whether the tables of schema.sql are there.
 pub(crate) async fn own_tables_exist(session: &Session) -> Result<bool> {
-    let query = "select count(*) = 6 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+    let query = "select count(*) = 6 and exists (select from pg_attribute \
+          where attrelid = to_regclass('tributary.dead_letter') and attname = 'received_at' and not attisdropped) \
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace \
         where n.nspname = 'tributary' and c.relname in ('checkpoint', 'lease', 'dead_letter', 'ledger', 'tally', 'receipt')";
     let rows = session.client().query_typed(query, &[]).await.map_err(|e| classify(e, "read the catalog"))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))

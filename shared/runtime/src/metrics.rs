@@ -46,10 +46,20 @@ impl Metrics {
 
     /// Prints a line. That nobody takes it is no reason to fail.
     pub fn print(self, figures: &Figures<'_>) {
+        self.print_line(&Line::of(figures, unix_micros() / 1_000));
+    }
+
+    /// Prints how many records of a hook no pipeline takes.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn print_skipped(self, hook: &str, skipped: u64) {
+        self.print_line(&Skipped::of(hook, skipped, unix_micros() / 1_000));
+    }
+
+    fn print_line(self, line: &impl Serialize) {
         if !self.on {
             return;
         }
-        if let Ok(mut line) = serde_json::to_vec(&Line::of(figures, unix_micros() / 1_000)) {
+        if let Ok(mut line) = serde_json::to_vec(line) {
             line.push(b'\n');
             // At one go: a line in two halves is two events of the log, and none of them a metric.
             let _ = std::io::stdout().lock().write_all(&line).and_then(|()| std::io::stdout().flush());
@@ -77,6 +87,25 @@ struct Line<'a> {
     lag_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     overdue_seconds: Option<f64>,
+}
+
+/// What no pipeline takes, by the hook: it is of no pipeline.
+#[cfg(feature = "webhook")]
+#[derive(Serialize)]
+struct Skipped<'a> {
+    #[serde(rename = "_aws")]
+    meta: Meta,
+    hook: &'a str,
+    skipped: u64,
+}
+
+#[cfg(feature = "webhook")]
+impl<'a> Skipped<'a> {
+    fn of(hook: &'a str, skipped: u64, timestamp: i64) -> Self {
+        let metrics = vec![Metric::count("skipped")];
+        let directive = Directive { namespace: NAMESPACE, dimensions: [["hook"]], metrics };
+        Skipped { meta: Meta { timestamp, cloud_watch_metrics: [directive] }, hook, skipped }
+    }
 }
 
 #[derive(Serialize)]
@@ -130,6 +159,14 @@ impl<'a> Line<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "webhook")]
+    #[test]
+    fn what_nobody_takes_is_counted_by_its_hook() {
+        let line = serde_json::to_string(&Skipped::of("stripe", 3, 1_767_225_600_123)).unwrap();
+        let expect = r#"{"_aws":{"Timestamp":1767225600123,"CloudWatchMetrics":[{"Namespace":"Tributary","Dimensions":[["hook"]],"Metrics":[{"Name":"skipped","Unit":"Count"}]}]},"hook":"stripe","skipped":3}"#;
+        assert_eq!(line, expect);
+    }
 
     #[test]
     fn a_line_announces_just_what_it_holds() {

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use tributary_core::pipeline::{Datastore, Mapping, OdkEmail, OdkSet, OdkSource, OdkStore, SourceKind};
 use tributary_core::{Error, Kind, Result};
 use tributary_postgres::Credentials;
+use tributary_sources::http::Patience;
 use tributary_sources::odk::{Central, Login, Refusal, Trouble};
 
 use crate::auto::Following;
@@ -49,6 +50,7 @@ use run::{Reach, Run, Warm};
 /// Polls ODK Central. Kept while a function is warm: sessions, the fields of forms, and which rows lack something.
 pub struct OdkPoll<S> {
     secrets: Arc<S>,
+    patience: Option<Patience>,
     clients: HashMap<String, Central>,
     warm: HashMap<String, Warm>,
 }
@@ -56,7 +58,14 @@ pub struct OdkPoll<S> {
 impl<S: Secrets> OdkPoll<S> {
     /// A poller that gets its logins from these secrets.
     pub fn new(secrets: Arc<S>) -> Self {
-        OdkPoll { secrets, clients: HashMap::new(), warm: HashMap::new() }
+        OdkPoll { secrets, patience: None, clients: HashMap::new(), warm: HashMap::new() }
+    }
+
+    /// Asks with another patience than pyODK's.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     /// Makes sure that there is a client of this datastore.
@@ -68,7 +77,11 @@ impl<S: Secrets> OdkPoll<S> {
             };
             let password = self.secrets.get(&store.password).await?.expose().to_owned();
             let login = Login { email, password, basic: store.basic };
-            self.clients.insert(name.to_owned(), Central::new(&store.base_url, login));
+            let client = match self.patience {
+                Some(patience) => Central::with_patience(&store.base_url, login, patience),
+                None => Central::new(&store.base_url, login),
+            };
+            self.clients.insert(name.to_owned(), client);
         }
         Ok(())
     }
