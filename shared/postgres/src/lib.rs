@@ -26,6 +26,7 @@ mod sink;
 mod sql;
 mod status;
 mod tally;
+mod view;
 
 pub use dead_letter::{Letter, Which};
 pub use migrate::{Plan, Refusal, Step};

@@ -18,3 +18,4 @@ mod repair;
 mod role;
 mod runner;
 mod value;
+mod view;
