@@ -32,7 +32,7 @@ begin
 end
 $$;
 
--- Tributary's own tables: checkpoints, leases, dead letters, the ledger, statistics.
+-- Tributary's own tables: checkpoints, leases, dead letters, the ledger, receipts, statistics.
 create schema if not exists tributary authorization tributary_migrate;
 grant usage on schema tributary to tributary_sync;
 grant select, insert, update, delete on all tables in schema tributary to tributary_sync;

@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 pub(crate) use hook::{Hook, HookTest};
-pub(crate) use infer::{Infer, InferAirtable, InferDynamodb, InferSequin, Inferred, Protocol};
+pub(crate) use infer::{Infer, InferAirtable, InferDynamodb, InferOdk, InferSequin, Inferred, Protocol};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -244,6 +244,8 @@ pub(crate) enum Function {
     SequinPoll,
     /// Ticks that poll Airtable.
     AirtablePoll,
+    /// Ticks that poll ODK Central.
+    OdkPoll,
     /// Requests to hooks, and messages of their queue.
     Webhook,
 }

@@ -12,6 +12,7 @@ use tributary_runtime::airtable_poll::AirtablePoll;
 use tributary_runtime::backfill::{Progress, Request};
 use tributary_runtime::database::Database;
 use tributary_runtime::dynamodb_stream;
+use tributary_runtime::odk_poll::OdkPoll;
 use tributary_runtime::secrets::Secret;
 use tributary_runtime::sequin_poll::SequinPoll;
 use tributary_runtime::sinks::Sinks;
@@ -29,6 +30,8 @@ pub(crate) enum Handler {
     SequinPoll(Ticker<SequinPoll<Vault>, Database<Vault>>),
     /// Of `functions/airtable-poll`.
     AirtablePoll(Ticker<AirtablePoll<Vault>, Database<Vault>>),
+    /// Of `functions/odk-poll`.
+    OdkPoll(Ticker<OdkPoll<Vault>, Database<Vault>>),
     /// Of `functions/webhook`.
     Webhook(Box<webhook::Handler<Database<Vault>, Vault>>),
 }
@@ -78,6 +81,10 @@ impl Handler {
                 let poller = AirtablePoll::new(Arc::clone(&vault));
                 ticker(mapping, poller, credentials).map(Handler::AirtablePoll)
             }
+            Function::OdkPoll => {
+                let poller = OdkPoll::new(Arc::clone(&vault));
+                ticker(mapping, poller, credentials).map(Handler::OdkPoll)
+            }
         }
     }
 
@@ -90,6 +97,7 @@ impl Handler {
             Handler::DynamodbStream(handler) => handler,
             Handler::SequinPoll(ticker) => return tick(ticker, &event).await,
             Handler::AirtablePoll(ticker) => return tick(ticker, &event).await,
+            Handler::OdkPoll(ticker) => return tick(ticker, &event).await,
             Handler::Webhook(handler) => return deliver(handler, &event).await,
         };
         if let Some(request) = Request::in_payload(&event)? {
@@ -121,7 +129,7 @@ impl Handler {
     ) -> Result<Progress, Error> {
         match self {
             Handler::DynamodbStream(handler) => Box::pin(handler.backfill(request, budget, report)).await,
-            Handler::SequinPoll(_) | Handler::AirtablePoll(_) => {
+            Handler::SequinPoll(_) | Handler::AirtablePoll(_) | Handler::OdkPoll(_) => {
                 Err(Error::new(Kind::Bug, "a function that polls reads its sources whole by itself"))
             }
             Handler::Webhook(_) => {
@@ -136,6 +144,7 @@ impl Handler {
             Handler::DynamodbStream(handler) => handler.mapping(),
             Handler::SequinPoll(ticker) => ticker.mapping(),
             Handler::AirtablePoll(ticker) => ticker.mapping(),
+            Handler::OdkPoll(ticker) => ticker.mapping(),
             Handler::Webhook(handler) => handler.mapping(),
         }
     }
@@ -146,6 +155,7 @@ impl Handler {
             Handler::DynamodbStream(handler) => handler.sinks().settle().await,
             Handler::SequinPoll(ticker) => ticker.sinks().settle().await,
             Handler::AirtablePoll(ticker) => ticker.sinks().settle().await,
+            Handler::OdkPoll(ticker) => ticker.sinks().settle().await,
             Handler::Webhook(handler) => handler.sinks().settle().await,
         }
     }

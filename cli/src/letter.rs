@@ -45,6 +45,7 @@ mod tests {
                 first_at: 0.0,
                 last_at: 0.0,
                 retry_at: None,
+                received: None,
             };
             assert_eq!([table(&letter).as_str(), error(&letter), key(&letter).as_str()], expect);
         };

@@ -110,10 +110,10 @@ resource "aws_sqs_queue" "webhook" {
   message_retention_seconds  = 345600
   visibility_timeout_seconds = var.webhook_timeout * 6
   sqs_managed_sse_enabled    = true
-  redrive_policy             = jsonencode({ deadLetterTargetArn = aws_sqs_queue.webhook_failures[0].arn, maxReceiveCount = 20 })
+  redrive_policy             = jsonencode({ deadLetterTargetArn = aws_sqs_queue.webhook_failures[0].arn, maxReceiveCount = 100 })
 }
 
-# Those that failed for hours. `aws sqs start-message-move-task` sends them back when the cause is mended.
+# Those that failed for hours, until 14 days after they came. `aws sqs start-message-move-task` sends them back when the cause is mended.
 resource "aws_sqs_queue" "webhook_failures" {
   count                     = local.queue
   name                      = "${var.name}-webhook-failures"

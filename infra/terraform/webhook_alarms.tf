@@ -1,7 +1,7 @@
 locals {
   webhook_alarms = {
     errors = {
-      description = "Invocations of webhook fail; senders get 502 or come again. The log says what to mend."
+      description = "Invocations of webhook fail: it runs out of time or memory, or its configuration is wrong. Senders get 502 and come again. The log says what to mend."
       metric      = "Errors"
       periods     = 1
       threshold   = 1

@@ -71,11 +71,16 @@ impl Bundle {
         let output = self.sam(parameters).await;
         assert!(output.status.success(), "sam deploy: {}", said(&output));
         self.unpack_layer().await;
-        // Numbers of an update stay text in the emulator, which then cannot count with them.
+        // Numbers of an update stay text in the emulator, and so does the concurrency: it then cannot count with them.
+        let number = |value: &Value| value.as_str().and_then(|text| text.parse::<u64>().ok());
         for mapping in self.mappings_of("").await {
-            let size = mapping["BatchSize"].as_str().and_then(|text| text.parse::<u64>().ok());
-            if let (Some(size), Some(uuid)) = (size, mapping["UUID"].as_str()) {
+            let Some(uuid) = mapping["UUID"].as_str() else { continue };
+            if let Some(size) = number(&mapping["BatchSize"]) {
                 self.change_event_source_mapping(uuid, &json!({ "BatchSize": size })).await;
+            }
+            if let Some(most) = number(&mapping["ScalingConfig"]["MaximumConcurrency"]) {
+                let scaling = json!({ "ScalingConfig": { "MaximumConcurrency": most } });
+                self.change_event_source_mapping(uuid, &scaling).await;
             }
         }
     }
@@ -201,6 +206,19 @@ impl Bundle {
         let request = json!({ "AlarmNamePrefix": format!("{}-", self.stack) });
         let answer = self.aws.call("monitoring", "GraniteServiceVersion20100801.DescribeAlarms", &request).await;
         answer["MetricAlarms"].as_array().expect("a list").clone()
+    }
+
+    /// An output of the stack, such as the URL of a function. Panics when it has none of this name.
+    pub async fn output(&self, name: &str) -> String {
+        let path = format!("/?Action=DescribeStacks&Version=2010-05-15&StackName={}", self.stack);
+        let answer = self.aws.request("cloudformation", "POST", &path, &[], "").await.success();
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        let key = format!("<OutputKey>{name}</OutputKey>");
+        let members: Vec<&str> = text.split("<member>").collect();
+        let member = members.iter().find(|member| member.contains(&key));
+        let member = member.unwrap_or_else(|| panic!("no output {name}: {text}"));
+        let value = member.split("<OutputValue>").nth(1).and_then(|rest| rest.split('<').next());
+        value.expect("a value").to_owned()
     }
 
     /// How often an environment of a function was started.

@@ -42,6 +42,8 @@ struct State {
     refuse: AtomicBool,
     delays: Mutex<Delays>,
     cut: Mutex<Cut>,
+    /// What is put in place of what, once, and is as long.
+    garble: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
     /// Raised to end all connections.
     generation: watch::Sender<u64>,
     stalled: watch::Sender<bool>,
@@ -71,6 +73,7 @@ impl Proxy {
             refuse: AtomicBool::new(false),
             delays: Mutex::default(),
             cut: Mutex::default(),
+            garble: Mutex::default(),
             generation: watch::Sender::new(0),
             stalled: watch::Sender::new(false),
         });
@@ -146,6 +149,13 @@ impl Proxy {
     pub fn cut_before_answer_to(&self, piece: impl Into<Vec<u8>>) {
         *lock(&self.state.cut) = Cut::BeforeAnswerTo(piece.into());
     }
+
+    /// Puts `other` in place of this piece of a client's bytes, as long as it, so that the server refuses one statement of a
+    /// flush. Happens once; a piece that comes in two halves is overlooked.
+    pub fn garble(&self, piece: &str, other: &str) {
+        assert_eq!(piece.len(), other.len(), "lengths are part of the protocol");
+        *lock(&self.state.garble) = Some((piece.into(), other.into()));
+    }
 }
 
 impl Drop for Proxy {
@@ -186,6 +196,14 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
             state.connections.fetch_add(1, Ordering::SeqCst);
             connection(client, server, &state).await;
         });
+    }
+}
+
+fn garble(rule: &mut Option<(Vec<u8>, Vec<u8>)>, bytes: &mut [u8]) {
+    let Some((piece, other)) = rule else { return };
+    if let Some(at) = bytes.windows(piece.len()).position(|window| window == *piece) {
+        bytes[at..at + other.len()].copy_from_slice(other);
+        *rule = None;
     }
 }
 
@@ -250,6 +268,7 @@ impl Session<'_> {
     /// Counts what a client sends, and applies the rule for the next cut.
     fn sent_by_client(&self, mut bytes: Vec<u8>, tail: &mut Vec<u8>) -> Vec<Piece> {
         let state = self.state;
+        garble(&mut lock(&state.garble), &mut bytes);
         let mut rule = lock(&state.cut);
         let mut cut = false;
         match &mut *rule {

@@ -7,6 +7,7 @@ use tributary_core::Error;
 use tributary_core::pipeline::{Mapping, PostgresStore, SourceKind};
 use tributary_runtime::airtable_poll::AirtablePoll;
 use tributary_runtime::database::Database;
+use tributary_runtime::odk_poll::OdkPoll;
 use tributary_runtime::secrets::Secret;
 use tributary_runtime::sequin_poll::SequinPoll;
 use tributary_runtime::sinks::Sinks;
@@ -33,6 +34,7 @@ pub(crate) async fn run(args: &Args, poll: &Poll, output: &mut Output) -> Result
     let reports = [
         Box::pin(tick(args, poll, &mapping, SequinPoll::new(Arc::clone(&vault)), &vault, &budget)).await?,
         Box::pin(tick(args, poll, &mapping, AirtablePoll::new(Arc::clone(&vault)), &vault, &budget)).await?,
+        Box::pin(tick(args, poll, &mapping, OdkPoll::new(Arc::clone(&vault)), &vault, &budget)).await?,
     ];
     for report in reports.into_iter().flatten() {
         lines.extend(report.pipelines().iter().cloned());
@@ -40,7 +42,7 @@ pub(crate) async fn run(args: &Args, poll: &Poll, output: &mut Output) -> Result
     if lines.is_empty() {
         return Err(Error::config("the mapping has no pipeline that is polled")
             .with_hint(
-                "sources of type sequin and airtable are; a DynamoDB stream is pushed, and `backfill` reads its table",
+                "sources of type sequin, airtable and odk are; a DynamoDB stream is pushed, and `backfill` reads its table",
             )
             .into());
     }

@@ -152,6 +152,12 @@ fn tell(pipeline: &Pipeline, holdings: &Holdings, done: bool, output: &mut Outpu
         output.line(&format!(
             "{name} is begun anew: its tables are empty, and nothing is remembered of how far it was"
         ))?;
+        if let SourceKind::Webhook(source) = &pipeline.source.kind {
+            output.line(&format!(
+                "nobody reads it anew: let the sender of the hook {} send again, which counts as new",
+                source.hook
+            ))?;
+        }
     }
     let letters = match holdings.letters {
         0 => return Ok(End::Fine),

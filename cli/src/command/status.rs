@@ -67,10 +67,7 @@ fn row(status: &Status) -> Vec<String> {
     };
     let mut row = vec![
         status.pipeline.clone(),
-        last.map_or_else(
-            || "never".to_owned(),
-            |stand| format!("{} ago", clock::span(clock::since(stand.committed_at))),
-        ),
+        status.last.map_or_else(|| "never".to_owned(), |at| format!("{} ago", clock::span(clock::since(at)))),
         last.and_then(|stand| stand.lag).map_or_else(|| "–".to_owned(), clock::span),
     ];
     for tally in [status.hour, status.day] {
@@ -103,6 +100,7 @@ fn document((datastore, status, parts): &(String, Status, Parts)) -> Value {
     json!({
         "pipeline": status.pipeline,
         "datastore": datastore,
+        "last_batch_at": status.last.map(clock::iso),
         "checkpoints": stands.collect::<Vec<_>>(),
         "hour": tally(status.hour),
         "day": tally(status.day),

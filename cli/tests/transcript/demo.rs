@@ -27,6 +27,18 @@ async fn on_a_given_server_it_leaves_nothing() {
         "{document}"
     );
     assert_eq!(apartments["apartments"].as_array().unwrap().len(), 3);
+    let posted: Vec<(u64, u64, u64)> = document["posted"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (&step["status"], &step["summary"]))
+        .map(|(status, summary)| {
+            [status, &summary["applied"], &summary["duplicates"]].map(|figure| figure.as_u64().unwrap())
+        })
+        .map(|[status, applied, duplicates]| (status, applied, duplicates))
+        .collect();
+    assert_eq!(posted, [(200, 1, 0), (200, 1, 0), (200, 0, 1), (200, 0, 0), (401, 0, 0)], "{document}");
+    assert_eq!(document["posted"]["payments"][0]["status"], "succeeded");
     let applied_again = document["deliveries"].as_array().unwrap().iter().filter(|delivery| delivery["again"] == true);
     assert!(applied_again.into_iter().all(|delivery| delivery["figures"]["applied"] == 0), "{document}");
     assert_eq!(database.rows("select count(*) from pg_database where datname = 'tributary_demo'").await, ["0"]);

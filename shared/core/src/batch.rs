@@ -34,6 +34,9 @@ pub struct Batch<'p> {
     /// What was delivered under ids of the sender's. Events of a delivery that was taken before are left out, in the
     /// transaction of the batch; events of none are always taken.
     pub receipts: Vec<Receipt>,
+    /// When each of the events was received, in microseconds since 1970, parallel to [`Batch::origins`]; empty where a replay
+    /// needn't know. Where the time of receipt is the version, a dead letter is replayed with that of its first day.
+    pub received: Vec<i64>,
 }
 
 impl<'p> Batch<'p> {
@@ -49,6 +52,7 @@ impl<'p> Batch<'p> {
             replay: false,
             only_writer: false,
             receipts: Vec::new(),
+            received: Vec::new(),
         }
     }
 }

@@ -106,6 +106,9 @@ pub struct MetaColumns {
     /// `jsonb`: the versions of columns that are older than the row's, as text by column name, `-1` for a column that was
     /// never known; NULL when there are none. Only where the source may send parts of items.
     pub versions: Option<String>,
+    /// Whether each row is a file that is to be fetched. Then what became of it stands beside the mapped columns: `state`,
+    /// `location`, `md5`, `size`, `content_type`, `checked`, `attempts`, `next_try`, `stored_at`, `problem`.
+    pub files: bool,
 }
 
 /// The type of the version column in a table that is made. In one that exists either serves.
@@ -128,6 +131,7 @@ impl Default for MetaColumns {
             source_at: "_source_at".into(),
             errors: None,
             versions: None,
+            files: false,
         }
     }
 }

@@ -16,17 +16,19 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// Stores letters, once a position: a record that comes again counts as another attempt.
 pub(crate) const STORE: &str = "insert into tributary.dead_letter as d \
-       (pipeline, position, key, tables, error, payload, retry_at) \
+       (pipeline, position, key, tables, error, payload, retry_at, received_at) \
      select $1, s.position, s.key, string_to_array(s.tables, ','), s.error, s.payload, \
-       case when s.waits then now() + make_interval(secs => $8) end \
+       case when s.waits then now() + make_interval(secs => $8) end, \
+       timestamptz 'epoch' + s.received * interval '1 microsecond' \
      from (select unnest($2::text[]) as position, unnest($3::text[]) as key, unnest($4::text[]) as tables, \
-       unnest($5::text[]) as error, unnest($6::bytea[]) as payload, unnest($7::bool[]) as waits) s \
+       unnest($5::text[]) as error, unnest($6::bytea[]) as payload, unnest($7::bool[]) as waits, \
+       unnest($9::int8[]) as received) s \
      on conflict (pipeline, position) do update set tables = excluded.tables, error = excluded.error, \
        attempts = d.attempts + 1, last_at = now(), \
        retry_at = excluded.retry_at + make_interval(secs => least(3600, $8 * power(2, least(d.attempts, 10))))";
 
 /// The types of [`STORE`]'s parameters.
-pub(crate) const STORE_TYPES: [Type; 8] = [
+pub(crate) const STORE_TYPES: [Type; 9] = [
     Type::TEXT,
     Type::TEXT_ARRAY,
     Type::TEXT_ARRAY,
@@ -35,6 +37,7 @@ pub(crate) const STORE_TYPES: [Type; 8] = [
     Type::BYTEA_ARRAY,
     Type::BOOL_ARRAY,
     Type::FLOAT8,
+    Type::INT8_ARRAY,
 ];
 
 /// The dead letters of a batch, one an event, sorted by position so that concurrent batches lock in one order.
@@ -47,6 +50,7 @@ pub(crate) struct Letters<'a> {
     errors: Vec<String>,
     payloads: Vec<&'a [u8]>,
     waits: Vec<bool>,
+    received: Vec<Option<i64>>,
 }
 
 impl<'a> Letters<'a> {
@@ -72,6 +76,7 @@ impl<'a> Letters<'a> {
             letters.errors.push(storable(&errors.join("; ")));
             letters.payloads.push(&origin.payload);
             letters.waits.push(rejections.iter().all(|r| waits.contains(&r.event)) && !waits.is_empty());
+            letters.received.push(batch.received.get(event as usize).copied());
         }
         letters
     }
@@ -89,7 +94,7 @@ impl<'a> Letters<'a> {
             return Ok(0);
         }
         let wait = WAIT.as_secs_f64();
-        let values: [&(dyn ToSql + Sync); 8] = [
+        let values: [&(dyn ToSql + Sync); 9] = [
             &self.pipeline,
             &self.positions,
             &self.keys,
@@ -98,6 +103,7 @@ impl<'a> Letters<'a> {
             &self.payloads,
             &self.waits,
             &wait,
+            &self.received,
         ];
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> = values.into_iter().zip(STORE_TYPES).collect();
         session.execute(STORE, &parameters).await
@@ -147,6 +153,8 @@ pub struct Letter {
     pub last_at: f64,
     /// Seconds since 1970 at which it is tried again by itself.
     pub retry_at: Option<f64>,
+    /// When it was received, in microseconds since 1970, where [`Batch::received`] said so.
+    pub received: Option<i64>,
 }
 
 impl<'a> Which<'a> {
@@ -168,7 +176,8 @@ pub(crate) async fn read(client: &Client, which: Which<'_>, limit: u32) -> Resul
     let (condition, pipeline, ids) = which.condition();
     let query = format!(
         "select id, pipeline, position, key, tables, error, payload, attempts, extract(epoch from first_at)::float8, \
-         extract(epoch from last_at)::float8, extract(epoch from retry_at)::float8 \
+         extract(epoch from last_at)::float8, extract(epoch from retry_at)::float8, \
+         (extract(epoch from received_at) * 1000000)::int8 \
          from tributary.dead_letter where {condition} order by id limit {limit}"
     );
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&pipeline, Type::TEXT), (&ids, Type::INT8_ARRAY)];
@@ -185,6 +194,7 @@ pub(crate) async fn read(client: &Client, which: Which<'_>, limit: u32) -> Resul
         first_at: row.get(8),
         last_at: row.get(9),
         retry_at: row.get(10),
+        received: row.get(11),
     };
     Ok(rows.iter().map(letter).collect())
 }

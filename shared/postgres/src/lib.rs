@@ -4,6 +4,7 @@
 //! when a row is refused in `bisect`.
 
 mod adopt;
+mod attachment;
 mod bisect;
 mod catalog;
 mod checkpoint;
@@ -28,6 +29,7 @@ mod status;
 mod tally;
 mod view;
 
+pub use attachment::{Due, Fetched};
 pub use dead_letter::{Letter, Which};
 pub use migrate::{Plan, Refusal, Step};
 pub use preview::{create_database, drop_database};

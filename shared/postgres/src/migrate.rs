@@ -9,6 +9,7 @@ use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::table::{Column, DeleteMode, Role, Table, VersionType};
 use tributary_core::view::Unified;
 
+use crate::attachment;
 use crate::catalog::{self, Found, FoundColumn};
 use crate::connect::classify;
 use crate::session::Session;
@@ -25,7 +26,9 @@ const ADVISORY_LOCK: i64 = 0x7472_6962_7574;
 
 /// Whether the tables of schema.sql are there.
 pub(crate) async fn own_tables_exist(session: &Session) -> Result<bool> {
-    let query = "select count(*) = 6 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+    let query = "select count(*) = 6 and exists (select from pg_attribute \
+          where attrelid = to_regclass('tributary.dead_letter') and attname = 'received_at' and not attisdropped) \
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace \
         where n.nspname = 'tributary' and c.relname in ('checkpoint', 'lease', 'dead_letter', 'ledger', 'tally', 'receipt')";
     let rows = session.client().query_typed(query, &[]).await.map_err(|e| classify(e, "read the catalog"))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
@@ -178,7 +181,9 @@ fn create(table: &Table) -> String {
     let key: Vec<String> = table.key.iter().map(|column| quote(&column.name)).collect();
     lines.push(format!("primary key ({})", key.join(", ")));
     // Room on the page for the next version of a row, so that an update touches no index.
-    format!("create table {} (\n  {}\n) with (fillfactor = 90)", relation(table), lines.join(",\n  "))
+    let table_itself =
+        format!("create table {} (\n  {}\n) with (fillfactor = 90)", relation(table), lines.join(",\n  "));
+    if table.meta.files { format!("{table_itself};\n{}", attachment::index(table)) } else { table_itself }
 }
 
 /// Rows that are there before the adoption get version −1, so that a backfill may fill them.
@@ -196,6 +201,9 @@ pub(crate) fn own_columns(table: &Table) -> Vec<(&str, String)> {
     ];
     let json = [meta.errors.as_deref(), meta.versions.as_deref()];
     columns.extend(json.into_iter().flatten().map(|name| (name, "jsonb".to_owned())));
+    if meta.files {
+        columns.extend(attachment::COLUMNS.map(|(name, rest)| (name, rest.to_owned())));
+    }
     columns
 }
 
@@ -224,6 +232,10 @@ impl Adoption<'_> {
                 None => self.add(name, &rest),
                 Some(there) => self.own(name, rest.split(' ').next().unwrap_or_default(), there),
             }
+        }
+        if table.meta.files && !found.columns.contains_key(attachment::STATE) {
+            let why = format!("the files of table {} that are due have no index", table.qualified_name());
+            self.plan.steps.push(Step { sql: attachment::index(table), why });
         }
         self.unmapped();
         self.unique();

@@ -13,12 +13,20 @@ use tributary_core::Result;
 use tributary_core::batch::{Batch, Receipt};
 
 use crate::connect::classify;
-use crate::flush::BEGIN;
 use crate::session::Session;
 
+/// The transaction's start. `deferrable` is the mark that [`TAKE`] looks for: at this level it means nothing to Postgres, and
+/// costs no statement, which behind a proxy could pin the connection.
+const BEGIN: &str = "begin isolation level read committed read write deferrable";
+
 /// Takes ids, and says which of them nobody had taken. Sorted, so that concurrent batches wait for each other in one order.
+///
+/// It is sent before the answer to [`BEGIN`] is there. Had that failed (somebody cancels what is running, a pooler takes no
+/// transactions), the ids would be committed at once and alone, and every later delivery of these rows would be a
+/// duplicate. So it takes none where the mark isn't.
 pub(crate) const TAKE: &str = "insert into tributary.receipt (pipeline, sender_id) \
-     select $1, unnest($2::text[]) on conflict (pipeline, sender_id) do nothing returning sender_id";
+     select $1, id from unnest($2::text[]) id where current_setting('transaction_deferrable') = 'on' \
+     on conflict (pipeline, sender_id) do nothing returning sender_id";
 
 /// The types of [`TAKE`]'s parameters.
 pub(crate) const TAKE_TYPES: [Type; 2] = [Type::TEXT, Type::TEXT_ARRAY];

@@ -82,9 +82,10 @@ union select 'trigger ' || tgname || ' of ' || tgrelid::regclass::text from pg_t
 union select 'rights of ' || case a.grantee when 0 then 'public' else a.grantee::regrole::text end || ' on ' || c.oid::regclass::text \
   from pg_class c, aclexplode(c.relacl) a where c.oid in (select oid from t) and a.grantee <> c.relowner order by 1";
 
-const FORGET: [&str; 3] = [
+const FORGET: [&str; 4] = [
     "delete from tributary.ledger where relation = any($2) and $1 <> ''",
     "delete from tributary.checkpoint where pipeline = $1 and $2 is not null",
+    "delete from tributary.receipt where pipeline = $1 and $2 is not null",
     "delete from tributary.tally where pipeline = $1 and $2 is not null",
 ];
 

@@ -37,6 +37,8 @@ create table if not exists tributary.dead_letter (
   retry_at  timestamptz,
   unique (pipeline, position)
 );
+-- When it came in, where the version is that time: a replay is no newer than it was.
+alter table tributary.dead_letter add column if not exists received_at timestamptz;
 
 -- Versions of keys whose row may be gone: hard deletes, and parents of child rows.
 create table if not exists tributary.ledger (

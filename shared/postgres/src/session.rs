@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::future::try_join_all;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::{ToSql, Type};
@@ -190,19 +191,23 @@ impl Session {
     }
 
     /// Sends what is noted without waiting for the answer: it is on its way before the caller answers its source, and
-    /// costs no round trip on the clock. A lost note is a lost figure, nothing else.
+    /// costs no round trip on the clock. A lost note is a lost figure, nothing else. It is sent here and not by the task:
+    /// that one may get its turn in the middle of the next transaction, which would fail with it.
     pub(crate) fn post(&mut self) {
         let tallies = std::mem::take(&mut self.tallies);
         if tallies.is_empty() {
             return;
         }
         let client = Arc::clone(&self.client);
-        self.posted = Some(tokio::spawn(async move {
+        let mut stored = Box::pin(async move {
             let rows = tally::Rows::new(&tallies);
             if let Err(error) = client.execute_typed(tally::STORE, &rows.parameters()).await {
                 tracing::warn!(code = ?error.code(), "cannot write the statistics of a batch");
             }
-        }));
+        });
+        if (&mut stored).now_or_never().is_none() {
+            self.posted = Some(tokio::spawn(stored));
+        }
     }
 
     /// Sends what is noted and waits until it is stored.
@@ -225,12 +230,21 @@ impl Drop for Session {
 /// Polls all of them, in order, until all are done. The order of the first polls is the order on the wire, which
 /// `join_all` doesn't promise for long lists. After each the connection's task gets its turn, so that the server works
 /// on one statement while we encode the next.
+///
+/// One that never reached the server is the last: the server knows of no error, and would commit without it.
 pub(crate) async fn in_order(mut pending: Vec<Pending<'_>>) -> Vec<Result<Done, Error>> {
     let mut results: Vec<Option<Result<Done, Error>>> = pending.iter().map(|_| None).collect();
+    let mut sent = 0;
     for (future, result) in pending.iter_mut().zip(&mut results) {
         *result = poll_fn(|context| Poll::Ready(at_once(future.as_mut().poll(context)))).await;
+        sent += 1;
+        if matches!(result, Some(Err(error)) if error.as_db_error().is_none()) {
+            break;
+        }
         tokio::task::yield_now().await;
     }
+    pending.truncate(sent);
+    results.truncate(sent);
     poll_fn(move |context| {
         let mut done = true;
         for (future, result) in pending.iter_mut().zip(&mut results) {
@@ -248,5 +262,37 @@ fn at_once<T>(poll: Poll<T>) -> Option<T> {
     match poll {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_sent_after_what_could_not_be_sent() {
+        let check = async |failing: Option<usize>, expect: &[usize]| {
+            let sent = RefCell::new(Vec::new());
+            let sent_one = |number: usize| -> Pending<'_> {
+                let sent = &sent;
+                Box::pin(async move {
+                    if failing == Some(number) {
+                        return Err(Error::__private_api_timeout());
+                    }
+                    sent.borrow_mut().push(number);
+                    tokio::task::yield_now().await;
+                    Ok(Done::of(1))
+                })
+            };
+            let results = in_order((0..4).map(sent_one).collect()).await;
+            assert_eq!(*sent.borrow(), expect, "{failing:?}");
+            assert_eq!(results.iter().any(Result::is_err), failing.is_some(), "{failing:?}");
+        };
+        check(None, &[0, 1, 2, 3]).await;
+        check(Some(0), &[]).await;
+        check(Some(2), &[0, 1]).await;
+        check(Some(3), &[0, 1, 2]).await;
     }
 }

@@ -25,6 +25,8 @@ pub struct Status {
     pub open_letters: i64,
     /// Dead letters that are tried again by themselves.
     pub waiting_letters: i64,
+    /// Seconds since 1970 of the last batch: also of pipelines without a checkpoint, whose sources send by themselves.
+    pub last: Option<f64>,
     /// The lease, if the pipeline has ever had one.
     pub lease: Option<Lease>,
 }
@@ -69,7 +71,8 @@ const LETTERS_AND_TALLIES: &str = "select n.name, \
     (select count(*) from tributary.dead_letter d where d.pipeline = n.name and d.retry_at is not null), \
     coalesce(t.applied_hour, 0)::int8, coalesce(t.stale_hour, 0)::int8, coalesce(t.dead_hour, 0)::int8, \
     coalesce(t.applied, 0)::int8, coalesce(t.stale, 0)::int8, coalesce(t.dead, 0)::int8, \
-    l.holder, l.fence, extract(epoch from l.expires_at - now())::float8 \
+    l.holder, l.fence, extract(epoch from l.expires_at - now())::float8, \
+    extract(epoch from (select max(at) from tributary.tally t where t.pipeline = n.name))::float8 \
   from unnest($1::text[]) with ordinality n(name, place) \
   left join lateral (select sum(applied) as applied, sum(stale) as stale, sum(dead) as dead, \
       sum(applied) filter (where at > now() - interval '1 hour') as applied_hour, \
@@ -103,6 +106,7 @@ pub(crate) async fn read(client: &Client, pipelines: &[&str]) -> Result<Vec<Stat
             waiting_letters: row.get(2),
             hour: tally(row, 3),
             day: tally(row, 6),
+            last: row.get(12),
             lease: row.get::<_, Option<String>>(9).map(|holder| Lease {
                 holder,
                 fence: row.get(10),
@@ -114,6 +118,7 @@ pub(crate) async fn read(client: &Client, pipelines: &[&str]) -> Result<Vec<Stat
         let stand = Stand { partition: row.get(1), position: row.get(2), committed_at: row.get(3), lag: row.get(4) };
         let pipeline: &str = row.get(0);
         if let Some(status) = all.iter_mut().find(|status| status.pipeline == pipeline) {
+            status.last = Some(status.last.map_or(stand.committed_at, |last| last.max(stand.committed_at)));
             status.checkpoints.push(stand);
         }
     }

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+#[cfg(any(feature = "dynamodb", feature = "odk"))]
+pub(crate) mod emulator;
 #[cfg(any(test, not(feature = "profiles")))]
 mod environment;
 #[cfg(feature = "sdk")]

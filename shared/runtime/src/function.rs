@@ -6,7 +6,9 @@
 mod airtable_poll;
 #[cfg(feature = "dynamodb")]
 mod dynamodb_stream;
-#[cfg(any(feature = "sequin", feature = "airtable"))]
+#[cfg(feature = "odk")]
+mod odk_poll;
+#[cfg(any(feature = "sequin", feature = "airtable", feature = "odk"))]
 mod poll;
 #[cfg(feature = "sequin")]
 mod sequin_poll;
@@ -17,6 +19,8 @@ mod webhook;
 pub use airtable_poll::airtable_poll;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb_stream::dynamodb_stream;
+#[cfg(feature = "odk")]
+pub use odk_poll::odk_poll;
 #[cfg(feature = "sequin")]
 pub use sequin_poll::sequin_poll;
 #[cfg(feature = "webhook")]

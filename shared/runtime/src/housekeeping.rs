@@ -1,5 +1,5 @@
 //! What a warm function does now and then, after its source was served: replays letters that wait for another row, and
-//! purges tombstones whose time is up.
+//! purges tombstones and receipts whose time is up.
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,12 @@ impl Default for Housekeeping {
 }
 
 impl Housekeeping {
+    /// Has all of it due at once.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn make_due(&mut self) {
+        (self.letters, self.purge) = (Instant::now(), Instant::now());
+    }
+
     /// Does what is due for these pipelines. A failure is logged and nothing else: the source has been served.
     pub(crate) async fn keep<'m, C: Credentials>(
         &mut self,

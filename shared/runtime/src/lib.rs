@@ -22,11 +22,15 @@ mod housekeeping;
 pub mod iam;
 pub mod lease;
 pub mod metrics;
+#[cfg(feature = "odk")]
+pub mod odk_poll;
 pub mod replay;
 pub mod secrets;
 #[cfg(feature = "sequin")]
 pub mod sequin_poll;
 pub mod settings;
+#[cfg(any(feature = "airtable", feature = "odk"))]
+mod shape;
 pub mod sinks;
 #[cfg(feature = "dynamodb")]
 pub mod stream_driver;

@@ -8,6 +8,7 @@
 
 use std::io::Write as _;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::clock::unix_micros;
@@ -30,6 +31,8 @@ pub struct Figures<'a> {
     /// Seconds since the pipeline should have caught up with its source and has not; `None` when it isn't polled, or nobody
     /// knows.
     pub overdue: Option<f64>,
+    /// What became of items, by the words that say it. Only what happened is a metric: each that there ever was is charged for.
+    pub became: &'a [(&'static str, u64)],
 }
 
 /// Prints metrics, or doesn't.
@@ -46,10 +49,20 @@ impl Metrics {
 
     /// Prints a line. That nobody takes it is no reason to fail.
     pub fn print(self, figures: &Figures<'_>) {
+        self.print_line(&Line::of(figures, unix_micros() / 1_000));
+    }
+
+    /// Prints how many records of a hook no pipeline takes.
+    #[cfg(feature = "webhook")]
+    pub(crate) fn print_skipped(self, hook: &str, skipped: u64) {
+        self.print_line(&Skipped::of(hook, skipped, unix_micros() / 1_000));
+    }
+
+    fn print_line(self, line: &impl Serialize) {
         if !self.on {
             return;
         }
-        if let Ok(mut line) = serde_json::to_vec(&Line::of(figures, unix_micros() / 1_000)) {
+        if let Ok(mut line) = serde_json::to_vec(line) {
             line.push(b'\n');
             // At one go: a line in two halves is two events of the log, and none of them a metric.
             let _ = std::io::stdout().lock().write_all(&line).and_then(|()| std::io::stdout().flush());
@@ -77,6 +90,27 @@ struct Line<'a> {
     lag_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     overdue_seconds: Option<f64>,
+    #[serde(flatten)]
+    became: IndexMap<&'static str, u64>,
+}
+
+/// What no pipeline takes, by the hook: it is of no pipeline.
+#[cfg(feature = "webhook")]
+#[derive(Serialize)]
+struct Skipped<'a> {
+    #[serde(rename = "_aws")]
+    meta: Meta,
+    hook: &'a str,
+    skipped: u64,
+}
+
+#[cfg(feature = "webhook")]
+impl<'a> Skipped<'a> {
+    fn of(hook: &'a str, skipped: u64, timestamp: i64) -> Self {
+        let metrics = vec![Metric::count("skipped")];
+        let directive = Directive { namespace: NAMESPACE, dimensions: [["hook"]], metrics };
+        Skipped { meta: Meta { timestamp, cloud_watch_metrics: [directive] }, hook, skipped }
+    }
 }
 
 #[derive(Serialize)]
@@ -114,16 +148,18 @@ impl Metric {
 
 impl<'a> Line<'a> {
     fn of(figures: &Figures<'a>, timestamp: i64) -> Self {
-        let Figures { pipeline, records, applied, stale, dead, lag, overdue } = *figures;
+        let Figures { pipeline, records, applied, stale, dead, lag, overdue, became } = *figures;
+        let became: IndexMap<&str, u64> = became.iter().copied().filter(|(_, count)| *count > 0).collect();
         // A metric that is announced must be there; and a clock that is behind the source's makes no negative lag.
         let seconds = |time: Option<f64>| time.filter(|time| time.is_finite()).map(|time| time.max(0.0));
         let (lag_seconds, overdue_seconds) = (seconds(lag), seconds(overdue));
         let announced_lag = if lag_seconds.is_some() { &LAG[..] } else { &[] };
         let announced_overdue = if overdue_seconds.is_some() { &OVERDUE[..] } else { &[] };
-        let metrics = [&COUNTS[..], announced_lag, announced_overdue].concat();
+        let announced: Vec<Metric> = became.keys().map(|name| Metric::count(name)).collect();
+        let metrics = [&COUNTS[..], announced_lag, announced_overdue, &announced].concat();
         let directive = Directive { namespace: NAMESPACE, dimensions: [["pipeline"]], metrics };
         let meta = Meta { timestamp, cloud_watch_metrics: [directive] };
-        Line { meta, pipeline, records, applied, stale, dead, lag_seconds, overdue_seconds }
+        Line { meta, pipeline, records, applied, stale, dead, lag_seconds, overdue_seconds, became }
     }
 }
 
@@ -131,16 +167,26 @@ impl<'a> Line<'a> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "webhook")]
+    #[test]
+    fn what_nobody_takes_is_counted_by_its_hook() {
+        let line = serde_json::to_string(&Skipped::of("stripe", 3, 1_767_225_600_123)).unwrap();
+        let expect = r#"{"_aws":{"Timestamp":1767225600123,"CloudWatchMetrics":[{"Namespace":"Tributary","Dimensions":[["hook"]],"Metrics":[{"Name":"skipped","Unit":"Count"}]}]},"hook":"stripe","skipped":3}"#;
+        assert_eq!(line, expect);
+    }
+
     #[test]
     fn a_line_announces_just_what_it_holds() {
-        let check = |lag: Option<f64>, overdue: Option<f64>, announced: &str, value: &str| {
-            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue };
+        let of = |lag, overdue, became: &[(&'static str, u64)], announced: &str, value: &str| {
+            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue, became };
             let line = serde_json::to_string(&Line::of(&figures, 1_767_225_600_123)).unwrap();
             let expect = format!(
                 r#"{{"_aws":{{"Timestamp":1767225600123,"CloudWatchMetrics":[{{"Namespace":"Tributary","Dimensions":[["pipeline"]],"Metrics":[{{"Name":"records","Unit":"Count"}},{{"Name":"applied","Unit":"Count"}},{{"Name":"stale","Unit":"Count"}},{{"Name":"dead","Unit":"Count"}}{announced}]}}]}},"pipeline":"us\"ers","records":7,"applied":4,"stale":2,"dead":1{value}}}"#
             );
             assert_eq!(line, expect);
         };
+        let check = |lag, overdue, announced: &str, value: &str| of(lag, overdue, &[], announced, value);
+        of(None, None, &[("inserted", 3), ("deleted", 0)], r#",{"Name":"inserted","Unit":"Count"}"#, r#","inserted":3"#);
         let announced = r#",{"Name":"lag_seconds","Unit":"Seconds"}"#;
         check(None, None, "", "");
         check(Some(1.5), None, announced, r#","lag_seconds":1.5"#);

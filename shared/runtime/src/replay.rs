@@ -47,8 +47,8 @@ pub async fn replay<C: Credentials>(
     let mut ids = Vec::with_capacity(letters.len());
     for (number, letter) in letters.into_iter().enumerate() {
         ids.push(letter.id);
-        let first_at = (letter.first_at * 1e6) as i64;
-        let decoded = owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload), first_at)?;
+        let received = letter.received.unwrap_or((letter.first_at * 1e6) as i64);
+        let decoded = owners(mapping, pipeline, &letter.position, Bytes::from(letter.payload), received)?;
         for (mut owner, mut decoded) in decoded {
             if let Some((now, names)) = now.iter().find(|(now, _)| now.name == owner.name) {
                 owner = now;
@@ -117,7 +117,7 @@ impl Part<'_> {
 }
 
 /// What a letter is, and to which pipelines. Mostly to its own; a message of Sequin that nobody took on its day is a letter
-/// of the first pipeline of its consumer, and may have found its own since. `first_at` is when it became a letter, in
+/// of the first pipeline of its consumer, and may have found its own since. `received` is when it was received, in
 /// microseconds since 1970.
 ///
 /// # Errors
@@ -127,7 +127,7 @@ fn owners<'m>(
     pipeline: &'m Pipeline,
     position: &str,
     payload: Bytes,
-    first_at: i64,
+    received: i64,
 ) -> Result<Vec<(&'m Pipeline, Decoded)>> {
     match &pipeline.source.kind {
         #[cfg(feature = "dynamodb")]
@@ -138,11 +138,10 @@ fn owners<'m>(
         SourceKind::Sequin(_) | SourceKind::SequinLegacy(_) => {
             Ok(crate::sequin_poll::owners(mapping, pipeline, position, &payload))
         }
-        // A letter has no time of receipt; what came between that and its first attempt loses to its replay where the time of
-        // receipt is the version. A letter that the envelope no longer takes is applied to nothing.
+        // A letter that the envelope no longer takes is applied to nothing.
         #[cfg(feature = "webhook")]
         SourceKind::Webhook(source) => {
-            let decoded = tributary_sources::webhook::envelope::reopen(&source.envelope, payload, first_at);
+            let decoded = tributary_sources::webhook::envelope::reopen(&source.envelope, payload, received);
             Ok(decoded.into_iter().map(|decoded| (pipeline, decoded)).collect())
         }
         SourceKind::Airtable(_) => {
@@ -158,7 +157,7 @@ fn owners<'m>(
         }
         #[allow(unreachable_patterns, reason = "where every source is built in")]
         _ => {
-            drop((payload, position, mapping, first_at));
+            drop((payload, position, mapping, received));
             Err(Error::config("this program cannot decode what it should replay")
                 .with_hint("replay with the command line, which has all sources"))
         }

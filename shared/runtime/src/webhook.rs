@@ -148,6 +148,11 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
         self.sinks.warm_up().await;
     }
 
+    /// Has housekeeping run with the next event, as it does when a minute has gone by.
+    pub fn make_housekeeping_due(&mut self) {
+        self.housekeeping.make_due();
+    }
+
     /// The sinks, for commands that look at what was done.
     pub fn sinks(&mut self) -> &mut Sinks<C> {
         &mut self.sinks
@@ -223,7 +228,7 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
                     Err(rejected) => return unopened(&name, &rejected),
                 };
                 match mode {
-                    Mode::Direct => Box::pin(self.apply(&name, opened, summary, budget)).await,
+                    Mode::Direct => Box::pin(self.apply(&name, opened, received, summary, budget)).await,
                     Mode::Queue { too_large } => {
                         drop(opened);
                         let envelopes = takers.pipelines(mapping).into_iter().map(|(_, source)| &source.envelope);
@@ -245,15 +250,13 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
         &mut self,
         hook: &str,
         opened: Vec<(&Pipeline, Opened)>,
+        received: i64,
         summary: &mut Summary,
         budget: &impl Budget,
     ) -> Result<Answer> {
         let mut batches = Batches::default();
-        batches.add(opened)?;
+        self.skipped(hook, batches.add(opened, received)?);
         (summary.records, summary.skipped) = (batches.records, batches.skipped);
-        if batches.skipped > 0 {
-            tracing::info!(hook, records = batches.skipped, "no pipeline of the hook takes these");
-        }
         let patience = Share::of(budget, 1).at_most(PATIENCE);
         let mut worst = None;
         for part in batches.into_parts() {
@@ -283,9 +286,17 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
         let lag = at.map(|at| (unix_micros() - at) as f64 / 1e6);
         let (records, pipeline) = (batch.origins.len() as u64, pipeline.name.as_str());
         tracing::info!(pipeline, records, applied, stale, duplicates, rejected = dead, "applied a delivery");
-        self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue: None });
+        self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, ..Figures::default() });
         summary.add(applied, stale, duplicates, dead);
         Ok(())
+    }
+
+    /// Tells of records that no pipeline of a hook takes: they are kept nowhere.
+    fn skipped(&self, hook: &str, records: u64) {
+        if records > 0 {
+            tracing::info!(hook, records, "no pipeline of the hook takes these");
+            self.metrics.print_skipped(hook, records);
+        }
     }
 
     /// Tells pipelines to run.

@@ -6,11 +6,14 @@
 mod patience;
 mod request;
 mod response;
+mod stream;
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::http::response::Parts;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -25,7 +28,8 @@ pub use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub use hyper::{Method, StatusCode};
 pub use patience::Patience;
 pub use request::Request;
-pub use response::Response;
+pub use response::{Response, date, retry_after};
+pub use stream::Opened;
 
 /// How long a connection may take to come about. A host that is not routed answers nothing at all.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -56,18 +60,30 @@ impl Client {
     pub async fn send(&self, request: &Request, budget: &impl Budget) -> Result<Response> {
         let limit = budget.remaining().map_or(request.timeout, |left| left.min(request.timeout));
         let sent = tokio::time::timeout(limit, self.exchange(request)).await;
-        sent.unwrap_or_else(|_| {
-            let seconds = limit.as_secs_f64();
-            Err(Error::unavailable(format!("{} did not answer within {seconds:.1} s", request.host())))
-        })
+        sent.unwrap_or_else(|_| Err(silent(request, limit)))
+    }
+
+    /// Sends a request once, and gives the answer as soon as its head is there. Any status is `Ok`.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn open(&self, request: &Request, budget: &impl Budget) -> Result<Opened> {
+        let limit = budget.remaining().map_or(request.timeout, |left| left.min(request.timeout));
+        let began = tokio::time::timeout(limit, self.begin(request)).await;
+        let (head, body) = began.unwrap_or_else(|_| Err(silent(request, limit)))?;
+        Ok(Opened { status: head.status, headers: head.headers, body, request: request.clone() })
     }
 
     async fn exchange(&self, request: &Request) -> Result<Response> {
-        let connections = self.connections()?;
-        let answer = connections.request(request.to_hyper()?).await.map_err(|error| unreached(request, error))?;
-        let (head, body) = answer.into_parts();
+        let (head, body) = self.begin(request).await?;
         let body = Limited::new(body, request.limit).collect().await.map_err(|error| unread(request, error))?;
         Ok(Response { status: head.status, headers: head.headers, body: body.to_bytes() })
+    }
+
+    async fn begin(&self, request: &Request) -> Result<(Parts, Incoming)> {
+        let connections = self.connections()?;
+        let answer = connections.request(request.to_hyper()?).await.map_err(|error| unreached(request, error))?;
+        Ok(answer.into_parts())
     }
 
     fn connections(&self) -> Result<&Connections> {
@@ -95,6 +111,10 @@ fn connect() -> Result<Connections> {
     let mut builder = Pool::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
     Ok(builder.build(connector))
+}
+
+fn silent(request: &Request, limit: Duration) -> Error {
+    Error::unavailable(format!("{} did not answer within {:.1} s", request.host(), limit.as_secs_f64()))
 }
 
 fn unreached(request: &Request, error: hyper_util::client::legacy::Error) -> Error {

@@ -12,6 +12,8 @@ pub mod guess;
 pub mod http;
 #[cfg(feature = "http")]
 pub mod json;
+#[cfg(feature = "odk")]
+pub mod odk;
 #[cfg(feature = "sequin")]
 pub mod sequin;
 #[cfg(feature = "webhook")]

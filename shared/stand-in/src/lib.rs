@@ -5,4 +5,5 @@
 //! nothing of Tributary. They panic where a caller asks for what isn't there: no function links them.
 
 pub mod airtable;
+pub mod odk;
 pub mod sequin;

@@ -72,15 +72,26 @@ impl Aws {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
-        let address = self.endpoint().strip_prefix("http://").expect("our own URL");
-        let stream = TcpStream::connect(address).await.expect("connect to the emulator");
+        let scope = format!("test/20260101/{}/{service}/aws4_request", Aws::REGION);
+        let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let headers = [&[("authorization", &*signature)], headers].concat();
+        self.send(self.address(), method, path, &headers, body).await
+    }
+
+    /// Sends what anybody may send who knows the name of a host, such as that of a function URL.
+    pub async fn send(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let stream = TcpStream::connect(self.address()).await.expect("connect to the emulator");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("greet the emulator");
         tokio::spawn(connection);
-        let scope = format!("test/20260101/{}/{service}/aws4_request", Aws::REGION);
-        let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
-        let mut request =
-            Request::builder().method(method).uri(path).header("host", address).header("authorization", signature);
+        let mut request = Request::builder().method(method).uri(path).header("host", host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -88,5 +99,10 @@ impl Aws {
         let (head, body) = sender.send_request(request).await.expect("an answer of the emulator").into_parts();
         let body = body.collect().await.expect("the rest of the answer").to_bytes();
         Answer { status: head.status, headers: head.headers, body }
+    }
+
+    /// Host and port.
+    fn address(&self) -> &str {
+        self.endpoint().strip_prefix("http://").expect("our own URL")
     }
 }

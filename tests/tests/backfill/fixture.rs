@@ -147,6 +147,7 @@ impl World {
             replay: false,
             only_writer: false,
             receipts: Vec::new(),
+            received: Vec::new(),
         };
         let mut memory = Memory::default();
         for event in scanned.chain(streamed) {

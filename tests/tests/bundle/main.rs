@@ -14,3 +14,4 @@ mod poison;
 mod polls;
 mod rotation;
 mod watch;
+mod webhook;

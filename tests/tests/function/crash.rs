@@ -67,6 +67,7 @@ async fn expected(records: &[String]) -> BTreeMap<String, usize> {
         replay: false,
         only_writer: false,
         receipts: Vec::new(),
+        received: Vec::new(),
     };
     memory.apply(&batch, &Unlimited).await.unwrap();
     let rows = pipeline.tables.iter().flat_map(|table| {

@@ -36,6 +36,7 @@ pub(crate) async fn twin(mapping: &Mapping, records: &[impl AsRef<str>]) -> Memo
             replay: false,
             only_writer: false,
             receipts: Vec::new(),
+            received: Vec::new(),
         };
         memory.apply(&batch, &Unlimited).await.unwrap();
     }

@@ -76,6 +76,29 @@ async fn a_signature_is_verified_before_anything_is_read() {
 }
 
 #[tokio::test]
+async fn any_bytes_are_verified_as_they_were_sent() {
+    let served = serve(HOOKS, "postgres://127.0.0.1:1/x", 1, &[]).await;
+    let odd: [&[u8]; 8] =
+        [b"", b"\0", b"\r\n", b"\xff\xfe", b"\xef\xbb\xbf", "\"\u{ffff}\u{1f600}".as_bytes(), b"\\u0000", b"\x1f\x8b"];
+    let random = (0..60).map(|_| std::iter::repeat_with(|| fastrand::u8(..)).take(fastrand::usize(0..200)).collect());
+    for body in odd.iter().map(|body| body.to_vec()).chain(random) {
+        for kind in ["application/json", "text/plain; charset=utf-8", "application/octet-stream"] {
+            for (encoding, expect) in [("", 400), ("gzip", 400)] {
+                // In front of the bytes so that none of them is JSON.
+                let body = [b"!", &body[..]].concat();
+                let post = post("github", &body).header("content-type", kind).header("x-github-event", "issues");
+                let post = if encoding.is_empty() { post } else { post.header("content-encoding", encoding) };
+                let (status, answer) = served.post(&post).await;
+                assert_eq!(status, expect, "{body:?} {kind} {encoding}: {answer}");
+                let mut other = served.request(&post);
+                other.body = [&body[..], b" "].concat().into();
+                assert_eq!(served.send(&other).await.status.as_u16(), 401, "{body:?} {kind}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_applied_is_kept_and_the_sender_stops() {
     let database = database_of("dead", mapping_of(HOOKS)).await;
     let served = serve(HOOKS, database.url(), 1, &[]).await;
@@ -95,19 +118,59 @@ async fn what_cannot_be_applied_is_kept_and_the_sender_stops() {
     assert_eq!(database.rows("select max(attempts) from tributary.dead_letter").await, ["1"]);
 }
 
+/// A delivery of each kind that no pipeline of its hook takes, and one of each that a pipeline takes and cannot read.
 #[tokio::test]
-async fn what_nobody_takes_is_counted() {
+async fn what_nobody_takes_is_counted_and_what_somebody_cannot_read_is_kept() {
     let database = database_of("skipped", mapping_of(HOOKS)).await;
-    let served = serve(HOOKS, database.url(), 1, &[]).await;
-    let event = |object: &str| {
+    let served = serve(HOOKS, database.url(), 1, &[("TRIBUTARY_METRICS", "on")]).await;
+    let stripe = |object: &str, created: Value| {
         let data = json!({ "object": { "id": "x_1", "object": object, "email": "a@x" } });
-        json!({ "id": format!("evt_{object}"), "type": "x.updated", "created": 1, "data": data }).to_string()
+        let id = format!("evt_{:x}", fastrand::u64(..));
+        post("stripe", json!({ "id": id, "type": "x.updated", "created": created, "data": data }).to_string())
     };
-    let summary = served.taken(&post("stripe", event("payout"))).await;
-    assert_eq!((&summary["records"], &summary["skipped"]), (&1.into(), &1.into()), "{summary}");
+    let github = |event: &str, body: &str| post("github", body).header("x-github-event", event);
+    let hasura = |table: &str, op: &str| {
+        let event = json!({ "op": op, "data": { "old": null, "new": { "id": 1, "name": "n" } } });
+        let table = json!({ "schema": "public", "name": table });
+        let body = json!({ "id": "h", "created_at": "2026-01-01T00:00:00Z", "table": table, "event": event });
+        post("hasura", body.to_string())
+    };
+    let supabase = |table: &str, kind: &str| {
+        let row = json!({ "id": 1, "name": "n", "v": 1 });
+        post("supabase", json!({ "type": kind, "schema": "public", "table": table, "record": row }).to_string())
+    };
+    let convoy = |event: &str, row: &Value| {
+        post("convoy", json!({ "data": [{ "event": event, "row": row, "revision": 1 }] }).to_string())
+    };
+    let letters = async || database.rows("select count(*) from tributary.dead_letter").await[0].parse::<u64>().unwrap();
+    let check = async |post: Post, skipped: u64, dead: u64| {
+        let before = letters().await;
+        let body = String::from_utf8_lossy(&post.body).into_owned();
+        let summary = served.taken(&post).await;
+        let found = (&summary["records"], &summary["applied"], &summary["skipped"], &summary["dead"]);
+        assert_eq!(found, (&1.into(), &0.into(), &skipped.into(), &dead.into()), "{body}");
+        assert_eq!(letters().await - before, dead, "{body}");
+    };
+    check(stripe("payout", 1.into()), 1, 0).await;
+    check(stripe("payout", "soon".into()), 1, 0).await;
+    check(stripe("customer", "soon".into()), 0, 1).await;
+    check(github("ping", r#"{"zen": "Keep it logically awesome."}"#), 1, 0).await;
+    check(github("push", "{}"), 1, 0).await;
+    check(github("issues", r#"{"action": "opened", "issue": {"id": 1}}"#), 0, 1).await;
+    check(github("issues", r#"{"issue": {"id": "x", "updated_at": "2026-01-01T00:00:00Z"}}"#), 0, 1).await;
+    check(hasura("other", "INSERT"), 1, 0).await;
+    check(hasura("users", "TRUNCATE"), 0, 1).await;
+    check(supabase("other", "INSERT"), 1, 0).await;
+    check(supabase("members", "TRUNCATE"), 0, 1).await;
+    check(convoy("shipment.seen", &json!({ "id": 1 })), 1, 0).await;
+    check(convoy("shipment.moved", &Value::Null), 0, 1).await;
     assert!(served.log().contains("no pipeline of the hook takes these"), "{}", served.log());
-    let summary = served.taken(&post("stripe", event("customer"))).await;
-    assert_eq!((&summary["applied"], &summary["skipped"]), (&1.into(), &0.into()), "{summary}");
+    let metric = r#""hook":"github","skipped":1}"#;
+    assert_eq!(served.log().matches(metric).count(), 2, "{}", served.log());
+    // What was skipped was not taken: once a pipeline takes it, the sender may send it again.
+    let receipts = "select sender_id from tributary.receipt where pipeline = 'customers'";
+    assert_eq!(database.rows(receipts).await.len(), 1, "that of the dead letter");
+    assert_eq!(served.taken(&stripe("customer", 1.into())).await["applied"], 1);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 mod answer;
 mod fixture;
 mod flood;
+mod keeping;
 mod outage;
 mod queue;
 mod redelivery;

@@ -11,12 +11,12 @@ use tributary_tests::{Aws, Database};
 use crate::fixture::*;
 
 /// The hooks, of which these go by a queue.
-fn queued(too_large: &str) -> String {
+pub(crate) fn queued(too_large: &str) -> String {
     let by_queue = format!("type: webhook\n      mode: queue\n      too_large: {too_large}");
     HOOKS.split("  # Two pipelines of one hook.").next().unwrap().replace("type: webhook", &by_queue)
 }
 
-struct Queue {
+pub(crate) struct Queue {
     client: aws_sdk_sqs::Client,
     url: String,
     bucket: String,
@@ -25,7 +25,7 @@ struct Queue {
 }
 
 impl Queue {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let aws = Aws::start().await;
         let store = DynamodbStore { region: Some(Aws::REGION.to_owned()), endpoint: Some(aws.endpoint().to_owned()) };
         let config =
@@ -41,7 +41,7 @@ impl Queue {
         Queue { client, url, bucket: name, s3, aws }
     }
 
-    async fn serve(&self, text: &str, database: &Database, processes: usize) -> Served {
+    pub(crate) async fn serve(&self, text: &str, database: &Database, processes: usize) -> Served {
         let own = [("TRIBUTARY_WEBHOOK_QUEUE", self.url.as_str()), ("TRIBUTARY_WEBHOOK_BUCKET", &self.bucket)];
         let environment = self.aws.environment();
         let variables: Vec<(&str, &str)> = environment.into_iter().chain(own).collect();
@@ -56,7 +56,7 @@ impl Queue {
     }
 
     /// All of them, as an event source mapping takes them.
-    async fn drain(&self) -> Vec<Message> {
+    pub(crate) async fn drain(&self) -> Vec<Message> {
         let mut all = Vec::new();
         loop {
             let some = self.receive().await;
@@ -69,7 +69,7 @@ impl Queue {
 }
 
 /// As Lambda hands messages to a function.
-fn event(messages: &[Message]) -> Value {
+pub(crate) fn event(messages: &[Message]) -> Value {
     let records: Vec<Value> = messages
         .iter()
         .map(|message| {

@@ -89,6 +89,7 @@ pub(crate) fn batch(tables: &[Table], mut changes: Vec<Change>) -> Batch<'_> {
         replay: false,
         only_writer: false,
         receipts: Vec::new(),
+        received: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may, in its own functions too")]
 
 mod adoption;
+mod attachment;
 mod convergence;
 mod fenced;
 mod fixture;

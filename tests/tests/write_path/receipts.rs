@@ -170,6 +170,67 @@ async fn what_is_not_committed_leaves_no_receipt_and_a_lost_answer_leaves_a_dupl
 }
 
 #[tokio::test]
+async fn without_a_transaction_nothing_is_taken() {
+    let database = Database::new("receipt_begin").await;
+    let tables = [table("t", KEEP)];
+    let proxy = Proxy::start(database.url()).await;
+    let mut sink = tributary_postgres::Postgres::new(target(proxy.url()), tables.to_vec(), true);
+    sink.warm_up().await.unwrap();
+    let batch = delivered(&tables, "evt", vec![put(1, 1, "a")]);
+    // What follows is on its way already.
+    proxy.garble("begin isolation", "bogus isolation");
+    assert!(sink.apply(&batch, &Unlimited).await.is_err());
+    assert!(database.rows(RECEIPTS).await.is_empty(), "whoever delivers it again would be told that it is there");
+    assert_eq!(figures(&sink.apply(&batch, &Unlimited).await.unwrap()), (1, 0, 0, 0));
+    assert_eq!(rows(&database, "t").await, ["1 | a | 1 | f"]);
+}
+
+/// Cuts the connection behind every few bytes of a delivery's conversation, and after the commit without its answer.
+#[tokio::test]
+async fn wherever_the_connection_is_cut_a_receipt_is_there_with_its_rows_or_not_at_all() {
+    let database = Database::new("receipt_cut").await;
+    if database.single_connection() {
+        return;
+    }
+    let tables = [table("t", KEEP)];
+    let proxy = Proxy::start(database.url()).await;
+    let mut sink = tributary_postgres::Postgres::new(target(proxy.url()), tables.to_vec(), true);
+    let apply = async |sink: &mut tributary_postgres::Postgres<_>, id: i64| {
+        let sender = format!("evt_{id}");
+        let batch = delivered(&tables, &sender, vec![put(id, 1, "a")]);
+        let outcome = sink.apply(&batch, &Unlimited).await.unwrap();
+        assert_eq!(outcome.applied + outcome.duplicates, 1, "{id}: {outcome:?}");
+        outcome.duplicates
+    };
+    for id in 0..3 {
+        apply(&mut sink, id).await;
+    }
+    let before = proxy.bytes_up();
+    apply(&mut sink, 3).await;
+    let length = (proxy.bytes_up() - before) as usize;
+    let cuts: Vec<Option<usize>> = (1..=length).step_by(7).map(Some).chain([None; 4]).collect();
+    let mut known = 0;
+    for (id, cut) in (4..).zip(&cuts) {
+        // The statements are prepared again, so that the conversation is the one that was measured.
+        for warm in [10_000, 20_000] {
+            apply(&mut sink, warm + id).await;
+        }
+        match cut {
+            Some(bytes) => proxy.cut_after(*bytes),
+            None => proxy.cut_before_answer_to("commit\0"),
+        }
+        known += apply(&mut sink, id).await;
+        let sql = format!(
+            "select (select count(*) from t where id = {id}), (select count(*) from tributary.receipt where sender_id = 'evt_{id}')"
+        );
+        assert_eq!(database.rows(&sql).await, ["1 | 1"], "{cut:?} of {length}");
+        assert_eq!(apply(&mut sink, id).await, 1, "{cut:?} of {length}");
+    }
+    assert!(proxy.cuts() as usize + 4 >= cuts.len(), "{} of {}", proxy.cuts(), cuts.len());
+    assert!(known >= 4, "a lost answer to the commit is known by the receipt: {known}");
+}
+
+#[tokio::test]
 async fn a_delivery_with_a_bad_row_is_taken_once_too() {
     let database = Database::new("receipt_bad_row").await;
     let tables = [table("t", KEEP), table("u", KEEP)];

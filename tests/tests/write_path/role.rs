@@ -1,6 +1,7 @@
 //! The least-privilege roles of `infra/role.sql`: one makes the tables, the other fills them and can change none.
 
 use tributary_core::Kind;
+use tributary_core::sink::{Sink as _, Unlimited};
 use tributary_core::table::DeleteMode;
 use tributary_postgres::Postgres;
 use tributary_tests::Database;
@@ -38,12 +39,17 @@ async fn the_function_writes_rows_and_changes_no_table() {
     };
     assert_eq!(apply(&mut sync, &tables, changes(1)).await.applied, 5);
     assert_eq!(apply(&mut sync, &tables, changes(2)).await.applied, 5);
+    let receipts = vec![tributary_core::batch::Receipt { sender: "evt".into(), events: 0..1 }];
+    let delivered = tributary_core::batch::Batch { receipts, ..batch(&tables, vec![put(5, 1, "d")]) };
+    for duplicates in [0, 1] {
+        assert_eq!(sync.apply(&delivered, &Unlimited).await.unwrap().duplicates, duplicates);
+    }
     let fence = sync.acquire("poll", "me", std::time::Duration::from_secs(1)).await.unwrap();
     sync.release(&fence).await.unwrap();
     sync.purge("test", &tables).await.unwrap();
     sync.settle().await;
     let status = sync.status(&["test"]).await.unwrap();
-    assert_eq!(status[0].hour.applied, 10);
+    assert_eq!(status[0].hour.applied, 11);
 
     let (client, connection) =
         tokio_postgres::connect(&url_of(&database, "tributary_sync"), tokio_postgres::NoTls).await.unwrap();

@@ -1,6 +1,7 @@
 //! `tributary demo`: sample events through the real handler into a fresh database, and what came of them.
 
 mod polled;
+mod posted;
 mod samples;
 mod story;
 
@@ -98,6 +99,9 @@ async fn play(place: &Place, server: &Server) -> Result<Story, Failure> {
 
     progress("polling Sequin and Airtable, for which servers of this process stand in");
     story.polled = Box::pin(polled::play(&place.target)).await?;
+
+    progress("posting to a hook, as Stripe does");
+    story.posted = Some(Box::pin(posted::play(&place.target)).await?);
     Ok(story)
 }
 

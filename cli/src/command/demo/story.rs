@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tributary_postgres::Letter;
 use tributary_runtime::tick::Progress;
+use tributary_runtime::webhook::Summary;
 
 use crate::failure::Failure;
 use crate::function::Answer;
@@ -20,6 +21,7 @@ pub(super) struct Story {
     pub(super) tables: Vec<Rows>,
     pub(super) letters: Vec<Letter>,
     pub(super) polled: Vec<Polled>,
+    pub(super) posted: Option<Posted>,
     /// The kept database: its URL, and how to end it.
     pub(super) kept: Option<(String, String)>,
 }
@@ -43,6 +45,13 @@ pub(super) struct Polled {
     pub(super) table: Rows,
 }
 
+/// What became of what was posted to a hook.
+pub(super) struct Posted {
+    /// What was posted, the status of the answer, and what it cost.
+    pub(super) steps: Vec<(&'static str, u16, Summary)>,
+    pub(super) table: Rows,
+}
+
 /// Some columns of a table.
 pub(super) struct Rows {
     pub(super) name: &'static str,
@@ -57,7 +66,8 @@ impl Rows {
     }
 
     fn tell(&self, numbers: &[&str], output: &mut Output) -> Result<(), Failure> {
-        output.heading(self.name, &format!("{} rows", self.rows.len()))?;
+        let rows = if self.rows.len() == 1 { "row" } else { "rows" };
+        output.heading(self.name, &format!("{} {rows}", self.rows.len()))?;
         let rows: Vec<Vec<String>> =
             self.rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref())).collect()).collect();
         output.table(self.columns, numbers, &rows)?;
@@ -92,6 +102,27 @@ impl Polled {
     }
 }
 
+impl Posted {
+    fn tell(&self, output: &mut Output) -> Result<(), Failure> {
+        output.heading("Webhooks", "events of Stripe, answered when the row is committed")?;
+        let step = |(happened, status, summary): &(&str, u16, Summary)| {
+            let Summary { applied, stale, duplicates, .. } = summary;
+            let figures = [applied, stale, duplicates].map(ToString::to_string);
+            [(*happened).to_owned(), status.to_string()].into_iter().chain(figures).collect()
+        };
+        let steps: Vec<Vec<String>> = self.steps.iter().map(step).collect();
+        let head = ["what is posted", "status", "rows applied", "stale", "duplicates"];
+        output.table(&head, &head[1..], &steps)?;
+        self.table.tell(&["amount"], output)
+    }
+
+    fn document(&self) -> Value {
+        let step = |(happened, status, summary): &(&str, u16, Summary)| json!({ "happened": happened, "status": status, "summary": summary });
+        let steps: Vec<Value> = self.steps.iter().map(step).collect();
+        json!({ "source": "Stripe", "steps": steps, self.table.name: self.table.document() })
+    }
+}
+
 impl Story {
     pub(super) fn tell(&self, output: &mut Output) -> Result<(), Failure> {
         output.document(|| self.document())?;
@@ -103,6 +134,9 @@ impl Story {
         self.tell_letters(output)?;
         for polled in &self.polled {
             polled.tell(output)?;
+        }
+        if let Some(posted) = &self.posted {
+            posted.tell(output)?;
         }
         self.tell_the_rest(output)
     }
@@ -181,6 +215,7 @@ impl Story {
             "tables": tables.collect::<Value>(),
             "dead_letters": letters.collect::<Vec<_>>(),
             "polled": self.polled.iter().map(Polled::document).collect::<Vec<_>>(),
+            "posted": self.posted.as_ref().map(Posted::document),
             "kept": self.kept.as_ref().map(|(url, stop)| json!({ "url": url, "stop": stop })),
         })
     }

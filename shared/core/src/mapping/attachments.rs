@@ -179,7 +179,7 @@ fn table_of(schema: Option<String>, name: String, common: &Common<'_>, report: &
         key,
         columns,
         delete: policy.policy,
-        meta: MetaColumns { versions: None, ..common.meta.clone() },
+        meta: MetaColumns { versions: None, files: true, ..common.meta.clone() },
         children: Some(Children { parent: vec![0] }),
     };
     let route = Route {

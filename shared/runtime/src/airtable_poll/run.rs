@@ -18,10 +18,11 @@ use tributary_sources::airtable::{Airtable, Trouble, formula, schema};
 use super::modified::Window;
 use super::state::{Feed, Swept, parse, text};
 use super::sweep::Sweep;
-use super::usage::{shape, wanted};
+use super::usage::wanted;
 use crate::auto::Following;
 use crate::batch::batch_of;
 use crate::clock::unix_micros;
+use crate::shape::shape;
 use crate::tick::{Share, Turn};
 
 /// How long a schema is believed.

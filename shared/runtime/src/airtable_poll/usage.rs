@@ -46,22 +46,6 @@ fn program(program: &Program, of_root: bool) -> Names {
     if of_root { root.and(program.row_fields()) } else { root }
 }
 
-/// A number that changes when the tables of a pipeline, or what they are made of, do: then rows that are there already have
-/// to be read once more. FNV-1a, which is the same in every build.
-pub(super) fn shape(pipeline: &Pipeline) -> String {
-    let mut text = String::new();
-    for (table, route) in pipeline.tables.iter().zip(&pipeline.routes) {
-        text.push_str(&table.qualified_name());
-        text.push_str(&format!("{:?}{:?}", route.scope, route.when));
-        let columns = table.key.iter().zip(&route.key).chain(table.columns.iter().zip(&route.columns));
-        for (column, binding) in columns {
-            text.push_str(&format!("{} {} {:?};", column.name, column.ty, binding.from));
-        }
-    }
-    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, hash))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,20 +83,5 @@ mod tests {
         );
         let whole = pipeline("homes: { columns: { all: { value: \"row\", type: jsonb } } }");
         assert_eq!(wanted(&whole), Wanted::All);
-    }
-
-    #[test]
-    fn a_shape_changes_with_what_rows_are_made_of() {
-        let shape_of = |table: &str| shape(&pipeline(table));
-        let one = shape_of("homes: { columns: { name: { from: fldA, type: text } } }");
-        assert_eq!(one, shape_of("homes: { columns: { name: { from: fldA, type: text } } }"));
-        for other in [
-            "homes: { columns: { name: { from: fldB, type: text } } }",
-            "homes: { columns: { name: { from: fldA, type: varchar } } }",
-            "homes: { columns: { title: { from: fldA, type: text } } }",
-            "houses: { columns: { name: { from: fldA, type: text } } }",
-        ] {
-            assert_ne!(one, shape_of(other), "{other}");
-        }
     }
 }

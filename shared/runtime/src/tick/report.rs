@@ -1,7 +1,8 @@
 //! What came of a tick, for the answer, the log and the metrics.
 
 use serde::Serialize;
-use tributary_core::batch::Outcome;
+use tributary_core::batch::{Counts, Outcome};
+use tributary_core::pipeline::{Pipeline, Scope};
 use tributary_core::{Error, Kind};
 
 use super::state::Rest;
@@ -33,6 +34,12 @@ pub struct Progress {
     pub unchanged: u64,
     /// Records in the dead letters.
     pub dead: u64,
+    /// Of the items themselves, without those of their lists: what became of them. Only sources that are observed tell.
+    #[serde(flatten)]
+    pub items: Items,
+    /// Files that were stored.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attachments: u64,
     /// Seconds from the newest change at the source to its commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lag_seconds: Option<f64>,
@@ -53,6 +60,36 @@ pub struct Progress {
     pub hint: Option<String>,
 }
 
+/// What became of items, by the first table that has a row for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Items {
+    /// Those that were new.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub inserted: u64,
+    /// Those that differed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub updated: u64,
+    /// Those that were deleted.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub deleted: u64,
+    /// Those that were deleted before and live again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restored: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Items {
+    fn add(&mut self, counts: &Counts) {
+        self.inserted += counts.inserted;
+        self.updated += counts.updated;
+        self.deleted += counts.deleted;
+        self.restored += counts.restored;
+    }
+}
+
 impl Progress {
     fn new(pipeline: &str) -> Self {
         Progress {
@@ -62,6 +99,8 @@ impl Progress {
             applied: 0,
             stale: 0,
             unchanged: 0,
+            items: Items::default(),
+            attachments: 0,
             dead: 0,
             lag_seconds: None,
             overdue_seconds: None,
@@ -76,7 +115,8 @@ impl Progress {
     pub(super) fn tell(&self, metrics: Metrics) {
         let Progress { pipeline, state, records, applied, stale, unchanged, dead, lag_seconds, .. } = self;
         let (records, applied, stale, dead) = (*records, *applied, *stale, *dead);
-        let next = self.next.as_deref();
+        let Items { inserted, updated, deleted, restored } = self.items;
+        let (attachments, next) = (self.attachments, self.next.as_deref());
         match &self.error {
             Some(error) => {
                 let hint = self.hint.as_deref();
@@ -89,13 +129,26 @@ impl Progress {
                 applied,
                 stale,
                 unchanged,
+                inserted,
+                updated,
+                deleted,
+                restored,
+                attachments,
                 rejected = dead,
                 next,
                 "a poll ended"
             ),
         }
         let (lag, overdue) = (*lag_seconds, self.overdue_seconds);
-        metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue });
+        let became = [
+            ("inserted", inserted),
+            ("updated", updated),
+            ("deleted", deleted),
+            ("restored", restored),
+            ("unchanged", *unchanged),
+            ("attachments", attachments),
+        ];
+        metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue, became: &became });
     }
 }
 
@@ -131,8 +184,12 @@ impl Report {
         &mut self.pipelines[position]
     }
 
-    pub(super) fn add(&mut self, pipeline: &str, records: u64, outcome: &Outcome, lag: Option<f64>) {
-        let progress = self.of(pipeline);
+    pub(super) fn add(&mut self, pipeline: &Pipeline, records: u64, outcome: &Outcome, lag: Option<f64>) {
+        let progress = self.of(&pipeline.name);
+        let first = pipeline.routes.iter().position(|route| matches!(route.scope, Scope::Root));
+        if let Some(counts) = first.and_then(|first| outcome.counts.get(first)) {
+            progress.items.add(counts);
+        }
         progress.records += records;
         progress.applied += outcome.applied;
         progress.stale += outcome.stale;

@@ -67,8 +67,14 @@ impl<'t, C: Credentials> Turn<'t, C> {
     /// # Errors
     /// `Bug` when the lease's number is negative.
     pub fn observation(&mut self) -> Result<Version> {
+        let number = self.request();
+        Version::new(0, &format!("{}{number:020}", self.lease.fence().number))
+    }
+
+    /// The number of the request that is about to be sent, within the lease: for sources that make versions of it themselves.
+    pub fn request(&mut self) -> u64 {
         self.observations += 1;
-        Version::new(0, &format!("{}{:020}", self.lease.fence().number, self.observations))
+        self.observations
     }
 
     /// Whether somebody has allowed this pipeline to delete more rows than its guard would.
@@ -130,8 +136,13 @@ impl<'t, C: Credentials> Turn<'t, C> {
         let outcome = Box::pin(sink.apply(batch, budget)).await?;
         let newest = batch.changes.iter().filter_map(|change| change.at).max();
         let lag = newest.map(|at| (unix_micros() - at) as f64 / 1e6);
-        self.report.add(&pipeline.name, batch.origins.len() as u64, &outcome, lag);
+        self.report.add(pipeline, batch.origins.len() as u64, &outcome, lag);
         Ok(outcome)
+    }
+
+    /// Counts files that were stored.
+    pub fn count_files(&mut self, pipeline: &Pipeline, files: u64) {
+        self.report.of(&pipeline.name).attachments += files;
     }
 
     /// Adds something that somebody should know: to the log, and to the report.

@@ -56,11 +56,12 @@ pub(super) struct Batches<'m> {
 }
 
 impl<'m> Batches<'m> {
-    /// Adds what the pipelines of a hook make of a delivery.
+    /// Adds what the pipelines of a hook make of a delivery that was received then, in microseconds since 1970. How many of
+    /// its records none of them takes.
     ///
     /// # Errors
     /// `Bug` when it is a hint: the checker lets no pipeline have such an envelope.
-    pub(super) fn add(&mut self, opened: Vec<(&'m Pipeline, Opened)>) -> Result<()> {
+    pub(super) fn add(&mut self, opened: Vec<(&'m Pipeline, Opened)>, received: i64) -> Result<u64> {
         let mut taken = BTreeSet::new();
         let mut records = 0;
         for (pipeline, Opened { dedupe, content }) in opened {
@@ -69,11 +70,12 @@ impl<'m> Batches<'m> {
             };
             records = records.max(events.len() + skipped);
             taken.extend(events.iter().map(|event| Box::<str>::from(position(event))));
-            self.part(pipeline).add(events, &dedupe);
+            self.part(pipeline).add(events, &dedupe, received);
         }
+        let skipped = records.saturating_sub(taken.len()) as u64;
         self.records += records as u64;
-        self.skipped += records.saturating_sub(taken.len()) as u64;
-        Ok(())
+        self.skipped += skipped;
+        Ok(skipped)
     }
 
     /// Keeps a body as a dead letter of these pipelines: it was read when it was taken, and isn't any more.
@@ -81,14 +83,14 @@ impl<'m> Batches<'m> {
         &mut self,
         pipelines: impl Iterator<Item = &'m Pipeline>,
         position: &str,
-        body: &Bytes,
+        delivery: &Delivery,
         why: &Error,
     ) {
         self.records += 1;
         for pipeline in pipelines {
-            let origin = Origin { position: position.into(), key: "".into(), payload: body.clone() };
+            let origin = Origin { position: position.into(), key: "".into(), payload: delivery.body.clone() };
             let error = Error::data(why.to_string());
-            self.part(pipeline).event(Err(Undecodable { origin, error }));
+            self.part(pipeline).event(Err(Undecodable { origin, error }), delivery.received);
         }
     }
 
@@ -113,12 +115,12 @@ fn position(decoded: &Decoded) -> &str {
 }
 
 impl Part<'_> {
-    fn add(&mut self, events: Vec<Decoded>, dedupe: &Dedupe) {
+    fn add(&mut self, events: Vec<Decoded>, dedupe: &Dedupe, received: i64) {
         let first = self.end();
         for decoded in events {
             let sender = matches!(dedupe, Dedupe::Events).then(|| Box::from(position(&decoded)));
             let from = self.end();
-            self.event(decoded);
+            self.event(decoded, received);
             self.batch.receipts.extend(sender.map(|sender| Receipt { sender, events: from..self.end() }));
         }
         // A digest is no id: the same state may come again after another one.
@@ -129,9 +131,10 @@ impl Part<'_> {
         }
     }
 
-    fn event(&mut self, decoded: Decoded) {
-        let (position, received) = (self.end(), crate::clock::unix_micros());
-        let Batch { changes, rejected, origins, .. } = &mut self.batch;
+    fn event(&mut self, decoded: Decoded, received: i64) {
+        let position = self.end();
+        let Batch { changes, rejected, origins, received: times, .. } = &mut self.batch;
+        times.push(received);
         match decoded {
             Ok(event) => {
                 let from = changes.len();

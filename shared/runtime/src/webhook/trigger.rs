@@ -104,22 +104,21 @@ fn named(text: &str) -> Result<BTreeMap<String, String>> {
 /// # Errors
 /// The name that isn't the trigger's to run.
 pub(super) fn runs<'m>(mapping: &'m Mapping, trigger: &Trigger, hint: &Hint) -> Result<Vec<&'m Pipeline>, Box<str>> {
+    if let Hint::Run { pipelines } = hint
+        && let Some(other) = pipelines.iter().find(|name| !trigger.runs.iter().any(|known| **known == ***name))
+    {
+        return Err(other.clone());
+    }
     let all = trigger.runs.iter().filter_map(|name| mapping.pipeline(name));
-    match hint {
-        Hint::Run { pipelines } => {
-            if let Some(other) = pipelines.iter().find(|name| !trigger.runs.iter().any(|known| **known == ***name)) {
-                return Err(other.clone());
-            }
-            Ok(all.filter(|pipeline| pipelines.iter().any(|name| **name == *pipeline.name)).collect())
-        }
-        // One hook may be of several bases.
-        Hint::Airtable { base, .. } => Ok(all
-            .filter(|pipeline| match &pipeline.source.kind {
-                SourceKind::Airtable(source) => source.base == **base,
-                _ => true,
-            })
-            .collect()),
-        Hint::Central { .. } => Ok(all.collect()),
+    Ok(all.filter(|pipeline| concerns(hint, pipeline)).collect())
+}
+
+/// Whether a hint may be about a pipeline. One hook may be of several bases.
+fn concerns(hint: &Hint, pipeline: &Pipeline) -> bool {
+    match (hint, &pipeline.source.kind) {
+        (Hint::Run { pipelines }, _) => pipelines.iter().any(|name| **name == *pipeline.name),
+        (Hint::Airtable { base, .. }, SourceKind::Airtable(source)) => source.base == **base,
+        (Hint::Airtable { .. } | Hint::Central { .. }, _) => true,
     }
 }
 

@@ -65,11 +65,11 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
         };
         let delivery = Delivery { headers: Headers::new(headers), body, id, received };
         match super::open(mapping, &takers, &delivery) {
-            Ok(opened) => batches.add(opened)?,
+            Ok(opened) => self.skipped(&hook, batches.add(opened, received)?),
             // It was readable when it was taken: the mapping has changed since.
             Err(rejected) => {
                 let pipelines = takers.pipelines(mapping).into_iter().map(|(pipeline, _)| pipeline);
-                batches.bury(pipelines, &format!("sqs:{message_id}"), &delivery.body, rejected.error());
+                batches.bury(pipelines, &format!("sqs:{message_id}"), &delivery, rejected.error());
             }
         }
         Ok(hook)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use serde::de::DeserializeOwned;
 use tributary_core::{Error, Result};
@@ -48,12 +49,21 @@ impl Response {
 
     /// How long the server asks us to wait: RFC 9110, section 10.2.3. A date is taken relative to the answer's own.
     pub fn retry_after(&self) -> Option<Duration> {
-        let text = self.header(&RETRY_AFTER)?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
-        let (then, now) = (date(text)?, date(self.header(&DATE)?)?);
-        Some(Duration::try_from(then.duration_since(now)).unwrap_or_default())
+        retry_after(&self.headers)
     }
+}
+
+/// As [`Response::retry_after`].
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let then = DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(Duration::try_from(then.duration_since(date(headers)?)).unwrap_or_default())
+}
+
+/// When the server says that it answered: RFC 9110, section 6.6.1. It tells seconds.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(headers.get(DATE)?.to_str().ok()?).ok()
 }

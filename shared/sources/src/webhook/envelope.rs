@@ -208,7 +208,7 @@ struct Understood {
 impl Context<'_> {
     fn decode(&self, payload: Bytes, position: Box<str>) -> Option<Decoded> {
         if let Shape::Sequin(sequin) = &self.envelope.shape {
-            return sequin::decode(sequin, payload, &position, self.envelope.version.clone());
+            return sequin::decode(sequin, &payload, &position, self.envelope.version.clone());
         }
         let mut origin = Origin { position, key: "".into(), payload };
         let understood = std::str::from_utf8(&origin.payload)

@@ -69,6 +69,7 @@ pub(crate) fn batch(tables: &[Table], changes: Vec<Change>) -> Batch<'_> {
         replay: false,
         only_writer: false,
         receipts: Vec::new(),
+        received: Vec::new(),
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn records(body: &Bytes) -> Result<Records, Rejected> {
 }
 
 /// `None` when the message is about another table.
-pub(super) fn decode(sequin: &Sequin, payload: Bytes, position: &str, version: Option<Path>) -> Option<Decoded> {
+pub(super) fn decode(sequin: &Sequin, payload: &Bytes, position: &str, version: Option<Path>) -> Option<Decoded> {
     let source = SequinSource {
         consumer: String::new(),
         table: sequin.table.clone(),
@@ -34,7 +34,7 @@ pub(super) fn decode(sequin: &Sequin, payload: Bytes, position: &str, version: O
         version,
         ack_wait: Duration::ZERO,
     };
-    let message = Message::read(&payload);
+    let message = Message::read(payload);
     if !message.is_of(&source) {
         return None;
     }

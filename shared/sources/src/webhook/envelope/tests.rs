@@ -219,7 +219,7 @@ fn the_sender_s_id_tells_a_redelivery() {
         let headers = Headers::new(headers.iter().copied());
         let body = Bytes::from_static(br#"{"id":"x","e":"e1"}"#);
         let delivery = Delivery { headers: &headers, body, id: signed, received: RECEIVED, limit: MAX_BODY };
-        assert_eq!(super::open(&envelope, &delivery).unwrap().dedupe, expect);
+        assert_eq!(super::open(envelope, &delivery).unwrap().dedupe, expect);
     };
     let sender = |id: &str| Dedupe::Sender(id.into());
     let digest = Dedupe::Digest(identity::digest(br#"{"id":"x","e":"e1"}"#));
