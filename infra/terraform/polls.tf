@@ -9,6 +9,7 @@ locals {
       rate        = var.sequin_rate
       memory      = var.sequin_memory
       timeout     = var.sequin_timeout
+      storage     = 512
       environment = {}
     }
     airtable-poll = {
@@ -17,7 +18,17 @@ locals {
       rate        = var.airtable_rate
       memory      = var.airtable_memory
       timeout     = var.airtable_timeout
+      storage     = 512
       environment = { TRIBUTARY_AIRTABLE_RATE = tostring(var.airtable_requests_per_second) }
+    }
+    odk-poll = {
+      on          = var.odk_poll
+      description = "Polls ODK Central into Postgres."
+      rate        = var.odk_rate
+      memory      = var.odk_memory
+      timeout     = var.odk_timeout
+      storage     = var.odk_storage
+      environment = {}
     }
   }
   polls = { for name, poll in local.all_polls : name => poll if poll.on }
@@ -55,6 +66,10 @@ resource "aws_lambda_function" "poll" {
   memory_size                    = each.value.memory
   timeout                        = each.value.timeout
   reserved_concurrent_executions = var.poll_reserved_concurrency
+
+  ephemeral_storage {
+    size = each.value.storage
+  }
 
   environment {
     variables = merge(local.environment, each.value.environment)

@@ -1,6 +1,26 @@
 # The roles of the functions that poll, and of their schedules. Why each statement is there: ../../functions/*-poll/README.md,
 # Permissions.
 
+locals {
+  # For the files of submissions.
+  bucket_statements = concat(
+    [for bucket in [var.odk_bucket] : {
+      Sid      = "Bucket"
+      Effect   = "Allow"
+      Action   = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+      Resource = ["arn:${local.partition}:s3:::${bucket}/*"]
+    } if bucket != null],
+    [for key in [var.odk_bucket_key_arn] : {
+      Sid      = "BucketKey"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = [key]
+      # A bucket is of one region, and the key is in that one too.
+      Condition = { StringLike = { "kms:ViaService" = "s3.*.${local.suffix}" } }
+    } if key != null],
+  )
+}
+
 resource "aws_iam_role" "poll" {
   for_each           = local.polls
   name_prefix        = "${substr("${var.name}-${each.key}", 0, 37)}-"
@@ -28,6 +48,7 @@ resource "aws_iam_role_policy" "poll" {
           Resource = [aws_sqs_queue.poll_failures[0].arn]
         },
       ],
+      each.key == "odk-poll" ? local.bucket_statements : [],
       local.sink_statements,
       local.network_statements,
     )

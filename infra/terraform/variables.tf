@@ -48,6 +48,12 @@ variable "airtable_poll" {
   default     = false
 }
 
+variable "odk_poll" {
+  description = "Whether there is a function that polls ODK Central."
+  type        = bool
+  default     = false
+}
+
 variable "mapping_file" {
   description = "The mapping; a relative path is looked for in the package."
   type        = string
@@ -232,6 +238,24 @@ variable "airtable_requests_per_second" {
   default     = 5
 }
 
+variable "odk_rate" {
+  description = "When ODK Central is asked for changes; `every` in the mapping as with Sequin. Two requests a form where nothing has changed."
+  type        = string
+  default     = "rate(1 minute)"
+}
+
+variable "odk_bucket" {
+  description = "The S3 bucket for the files of submissions, as the mapping names it in `attachments: { to: { s3: … } }`."
+  type        = string
+  default     = null
+}
+
+variable "odk_bucket_key_arn" {
+  description = "The KMS key of that bucket, where it is your own."
+  type        = string
+  default     = null
+}
+
 variable "poll_retry_attempts" {
   description = "How often Lambda itself tries a failed tick again. The next tick does anyway; for rates of hours."
   type        = number
@@ -291,6 +315,24 @@ variable "airtable_timeout" {
   description = "Its timeout in seconds. A sweep of the largest table should fit, at 500 records a second."
   type        = number
   default     = 300
+}
+
+variable "odk_memory" {
+  description = "The memory of the function that polls ODK Central, in MB."
+  type        = number
+  default     = 256
+}
+
+variable "odk_timeout" {
+  description = "Its timeout in seconds. A first pass goes on in the next tick; the largest file of a submission should fit."
+  type        = number
+  default     = 300
+}
+
+variable "odk_storage" {
+  description = "The room on its disk in MB, 512 to 10240. Up to four files are there at a time, on their way to the bucket."
+  type        = number
+  default     = 512
 }
 
 variable "poll_reserved_concurrency" {

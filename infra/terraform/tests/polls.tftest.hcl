@@ -111,6 +111,39 @@ run "sequin_alone" {
   }
 }
 
+run "odk_and_its_bucket" {
+  variables {
+    odk_poll           = true
+    odk_bucket         = "pictures"
+    odk_bucket_key_arn = "arn:aws:kms:us-east-2:123456789012:key/0"
+    odk_storage        = 2048
+    odk_timeout        = 900
+  }
+  assert {
+    condition = (
+      keys(aws_lambda_function.poll) == ["odk-poll"]
+      && aws_lambda_function.poll["odk-poll"].timeout == 900
+      && aws_lambda_function.poll["odk-poll"].ephemeral_storage[0].size == 2048
+      && aws_scheduler_schedule.poll["odk-poll"].schedule_expression == "rate(1 minute)"
+      && aws_cloudwatch_metric_alarm.poll["odk-poll-duration"].threshold == 720000
+    )
+    error_message = "the function doesn't hear of a parameter"
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.poll["odk-poll"].policy).Statement : [statement.Sid, statement.Resource[0]]] == [
+      ["Log", "arn:aws:logs:us-east-2:123456789012:log-group:/aws/lambda/tributary-odk-poll:*"],
+      ["Failures", "arn:aws:sqs:us-east-2:123456789012:failures"],
+      ["Bucket", "arn:aws:s3:::pictures/*"],
+      ["BucketKey", "arn:aws:kms:us-east-2:123456789012:key/0"],
+    ]
+    error_message = "the function may more, or less, than what it is asked for"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.poll["odk-poll"].policy).Statement[2].Action == ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"]
+    error_message = "the function may list or delete, or cannot look"
+  }
+}
+
 run "with_everything" {
   variables {
     name                         = "prod"
@@ -118,6 +151,9 @@ run "with_everything" {
     stream_arns                  = ["arn:aws:dynamodb:us-east-2:123456789012:table/users/stream/2026-01-01T00:00:00.000"]
     sequin_poll                  = true
     airtable_poll                = true
+    odk_poll                     = true
+    odk_bucket                   = "pictures"
+    odk_rate                     = "rate(10 minutes)"
     sequin_rate                  = "rate(5 minutes)"
     airtable_rate                = "cron(0 * * * ? *)"
     airtable_timeout             = 300
@@ -133,7 +169,7 @@ run "with_everything" {
     alarm_topic_arn              = "arn:aws:sns:us-east-2:123456789012:alarms"
   }
   assert {
-    condition     = { for name, schedule in aws_scheduler_schedule.poll : name => "${schedule.state} ${schedule.schedule_expression}" } == { sequin-poll = "DISABLED rate(5 minutes)", airtable-poll = "DISABLED cron(0 * * * ? *)" }
+    condition     = { for name, schedule in aws_scheduler_schedule.poll : name => "${schedule.state} ${schedule.schedule_expression}" } == { sequin-poll = "DISABLED rate(5 minutes)", airtable-poll = "DISABLED cron(0 * * * ? *)", odk-poll = "DISABLED rate(10 minutes)" }
     error_message = "each has its rate, and a pause is one"
   }
   assert {
@@ -160,7 +196,7 @@ run "with_everything" {
     error_message = "a parameter brought no statement, or a statement came without one"
   }
   assert {
-    condition     = length(aws_cloudwatch_metric_alarm.poll) + length(aws_cloudwatch_metric_alarm.poll_count) == 10 && aws_cloudwatch_metric_alarm.poll["airtable-poll-duration"].threshold == 240000
+    condition     = length(aws_cloudwatch_metric_alarm.poll) + length(aws_cloudwatch_metric_alarm.poll_count) == 15 && aws_cloudwatch_metric_alarm.poll["airtable-poll-duration"].threshold == 240000
     error_message = "each function has its alarms"
   }
   assert {

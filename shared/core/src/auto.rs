@@ -130,6 +130,11 @@ impl Names {
         }
     }
 
+    /// Whether any list of the source has been seen.
+    pub fn knows_lists(&self) -> bool {
+        !self.lists.is_empty()
+    }
+
     /// Whether a table has been given columns before.
     pub fn knows(&self, table: &Table) -> bool {
         self.tables.get(&table.qualified_name()).is_some_and(|of_table| !of_table.fields.is_empty())
@@ -200,7 +205,7 @@ pub fn remembered(pipeline: &Pipeline, names: &Names) -> Result<Pipeline> {
             }
             let ty = ColumnType::parse(&given.r#type)?;
             // What only the server can read, only the server can refuse.
-            let on_error = if ty.read_by_server() { OnError::DeadLetter } else { OnError::Null };
+            let on_error = if ty.read_by_us() { OnError::Null } else { OnError::DeadLetter };
             route.columns.push(Binding { from: From::Row(kind.path_of(id)), on_error });
             table.columns.push(Column { name: given.column.clone(), ty, role: Role::Data, default: None });
         }

@@ -15,21 +15,26 @@ pub(super) struct Asked {
     pub(super) id: Box<str>,
     /// The first part of the version that is stored of it: what is read now must not lose to that.
     pub(super) first: u64,
-    /// Whether a row of it is in the tables, which goes when the server knows nothing of it.
-    pub(super) is_live: bool,
-    /// Its `$id`, where that is known and isn't its `__id`.
-    pub(super) key: Option<Box<str>>,
+    /// The `$id`s of the rows of it that are in the tables, where that was looked for: those that aren't its own any more go,
+    /// and all do when the server knows nothing of it.
+    pub(super) keys: Vec<Box<str>>,
+}
+
+impl Asked {
+    /// A row that is read anew, and doesn't go here if it isn't there.
+    pub(super) fn anew(id: &str, first: u64) -> Self {
+        Asked { id: id.into(), first, keys: Vec::new() }
+    }
 }
 
 impl<C: Credentials> Run<'_, '_, C> {
     /// Reads these rows anew, so many at once, each lot in a transaction.
-    pub(super) async fn fetch_all(&mut self, mut asked: Vec<Asked>) -> Result<Reach, Trouble> {
-        while !asked.is_empty() {
+    pub(super) async fn fetch_all(&mut self, asked: &[Asked]) -> Result<Reach, Trouble> {
+        for some in asked.chunks(IDS) {
             if !self.has_time() {
                 return Ok(Reach::More);
             }
-            let some = asked.split_off(asked.len().saturating_sub(IDS));
-            let read = self.fetch(&some).await?;
+            let read = self.fetch(some).await?;
             self.apply(read).await?;
         }
         Ok(Reach::Done)
@@ -46,14 +51,22 @@ impl<C: Credentials> Run<'_, '_, C> {
         let mut left: HashMap<&str, &Asked> = asked.iter().map(|row| (&*row.id, row)).collect();
         let mut read = Read::default();
         for row in page.rows {
-            let first = left.remove(&*row.id).map_or(0, |asked| asked.first);
-            sight.read(row, first, &mut read)?;
+            let Some(asked) = left.remove(&*row.id) else { continue };
+            let id = row.id.clone();
+            let key = sight.read(row, asked.first, &mut read)?;
+            // An edit may have given it another one.
+            for other in asked.keys.iter().filter(|other| key.as_ref().is_some_and(|key| key != *other)) {
+                sight.gone(&id, other, asked.first, &mut read)?;
+            }
         }
         left.retain(|id, _| !page.unanswered.iter().any(|other| **other == **id));
-        let mut gone: Vec<&Asked> = left.into_values().filter(|row| row.is_live).collect();
+        let mut gone: Vec<&Asked> = left.into_values().collect();
         gone.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         for row in gone {
-            sight.gone(&row.id, row.key.as_deref(), row.first, &mut read)?;
+            read.lacks.push((row.id.clone(), None));
+            for key in &row.keys {
+                sight.gone(&row.id, key, row.first, &mut read)?;
+            }
         }
         read.unanswered = page.unanswered;
         Ok(read)

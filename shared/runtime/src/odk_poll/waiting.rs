@@ -86,8 +86,8 @@ impl<C: Credentials> Run<'_, '_, C> {
                 None => return Ok(Reach::More),
             }
         }
-        let asked = due.into_iter().map(|(id, lack)| Asked { id, first: lack.first, is_live: true, key: None }).collect();
-        self.fetch_all(asked).await
+        let asked: Vec<Asked> = due.iter().map(|(id, lack)| Asked::anew(id, lack.first)).collect();
+        self.fetch_all(&asked).await
     }
 
     /// The rows that lack something, by what is stored.
