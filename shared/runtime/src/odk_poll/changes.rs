@@ -138,9 +138,11 @@ impl<C: Credentials> Run<'_, '_, C> {
         if !asked.is_empty() {
             tracing::info!(pipeline = self.name(), rows = asked.len(), "rows differ from the ids at the source");
         }
-        if self.fetch_all(&asked).await? == Reach::More {
+        let mut unanswered = HashSet::new();
+        if self.fetch_all(&asked, &mut unanswered).await? == Reach::More {
             return Ok(Reach::More);
         }
+        self.settle_unanswered(&asked, &unanswered).await?;
         if !holds {
             self.state.held = None;
         }
