@@ -88,7 +88,13 @@ mod tests {
         matches!(verdict, Verdict::Hold(_))
     }
 
-    fn judged(range: std::ops::Range<usize>, stored: usize, share: f64, before: Option<&Held>, allowed: bool) -> Verdict {
+    fn judged(
+        range: std::ops::Range<usize>,
+        stored: usize,
+        share: f64,
+        before: Option<&Held>,
+        allowed: bool,
+    ) -> Verdict {
         judge(ids(range).iter().map(String::as_str), stored, share, before, allowed)
     }
 
