@@ -135,6 +135,22 @@ fn lists_become_tables_and_stay_the_same_tables() {
 }
 
 #[test]
+fn a_list_without_fields_is_a_table_all_the_same() {
+    let mut survey = Followed::new("s: { columns: { note: text }, children: auto }");
+    let bare = Field { id: String::new(), list: Some("people".into()), name: String::new(), ty: None };
+    let fields = [field("note"), field("people.income:amount"), bare];
+    survey.names = expand(&survey.pipeline, Known::All(&fields), &survey.names, &survey.existing).unwrap().names;
+    survey.see(
+        &["note", "people.income:amount", "people:name"],
+        &[
+            "s: note, _system <- __system",
+            "s_people_income: parent_id <- $parent, position <- $position, amount",
+            "s_people: position <- $position, name",
+        ],
+    );
+}
+
+#[test]
 fn names_of_lists_give_way_to_what_is_there() {
     let mut survey = Followed::new(
         "s: { columns: { note: text }, children: { people: { table: s_dogs, columns: auto }, '*': auto }, view: s_cats }, \
@@ -160,7 +176,7 @@ fn a_column_that_the_mapping_names_keeps_its_values_too_when_its_field_goes() {
         "s: { columns: { a: text, kind: { from: home.kind, type: text }, made: { value: \"row.a | upper\", type: text } }, \
          children: { people: { columns: { name: text, age: integer } } } }",
     );
-    let [root, people] = ["s: a, kind <- home.kind, made <- Program", "s_people: name, age"];
+    let [root, people] = ["s: a, kind <- home.kind, made <- Program", "s_people: name, age, position <- $position"];
     let program = |text: &str| text.to_owned();
     let seen = |survey: &mut Followed, fields: &[&str]| {
         let fields: Vec<Field> = fields.iter().map(|written| field(written)).collect();
@@ -175,7 +191,7 @@ fn a_column_that_the_mapping_names_keeps_its_values_too_when_its_field_goes() {
     let all = ["a", "home/kind", "people:name", "people:age"];
     assert_eq!(seen(&mut survey, &all), (vec![root.to_owned(), people.to_owned()], vec![]));
     let (now, news) = seen(&mut survey, &["a", "people:age"]);
-    assert_eq!(now, ["s: a, made <- Program", "s_people: age"]);
+    assert_eq!(now, ["s: a, made <- Program", "s_people: age, position <- $position"]);
     assert_eq!(
         news,
         [
