@@ -1,12 +1,14 @@
 //! Rows by their ids: as they are now, deleted, or gone for good.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tributary_postgres::Credentials;
-use tributary_sources::odk::{Filter, IDS, Query, Trouble, View};
+use tributary_sources::odk::{Filter, Gate, IDS, Query, Trouble, View};
 
 use super::read::{Read, Sight};
 use super::run::{Reach, Run};
+use super::state::{Kind, Pass};
+use crate::clock::unix_micros;
 
 /// A row that is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +30,72 @@ impl Asked {
 }
 
 impl<C: Credentials> Run<'_, '_, C> {
-    /// Reads these rows anew, so many at once, each lot in a transaction.
-    pub(super) async fn fetch_all(&mut self, asked: &[Asked]) -> Result<Reach, Trouble> {
+    /// Reads these rows anew, so many at once, each lot in a transaction. Those of which this server cannot be asked by their
+    /// ids are added to `unanswered`.
+    pub(super) async fn fetch_all(
+        &mut self,
+        asked: &[Asked],
+        unanswered: &mut HashSet<Box<str>>,
+    ) -> Result<Reach, Trouble> {
         for some in asked.chunks(IDS) {
             if !self.has_time() {
                 return Ok(Reach::More);
             }
-            let read = self.fetch(some).await?;
+            let mut read = self.fetch(some).await?;
+            unanswered.extend(std::mem::take(&mut read.unanswered));
             self.apply(read).await?;
         }
         Ok(Reach::Done)
+    }
+
+    /// Old servers cannot be asked for some rows by their ids. What vanished is looked for in a listing of all ids once more:
+    /// a row that was read before and isn't in it is gone. What is missing is found by a pass over all rows.
+    pub(super) async fn settle_unanswered(
+        &mut self,
+        asked: &[Asked],
+        unanswered: &HashSet<Box<str>>,
+    ) -> Result<(), Trouble> {
+        let (vanished, missing): (Vec<&Asked>, Vec<&Asked>) =
+            asked.iter().filter(|row| unanswered.contains(&row.id)).partition(|row| !row.keys.is_empty());
+        if !vanished.is_empty() {
+            let decoder = self.lens().await?;
+            let request = self.turn.request();
+            let Gate::Changed { ids, .. } = self.client.gate(&self.set, None, self.budget).await? else {
+                return Ok(());
+            };
+            let ids: HashSet<Box<str>> = ids.into_iter().collect();
+            let sight = Sight { set: &self.set, decoder: &decoder, fence: self.turn.fence().number, request };
+            let mut read = Read::default();
+            for row in vanished.into_iter().filter(|row| !ids.contains(&row.id)) {
+                for key in &row.keys {
+                    sight.gone(&row.id, key, row.first, &mut read)?;
+                }
+            }
+            self.apply(read).await?;
+        }
+        if !missing.is_empty() {
+            self.read_all_anew(missing.len()).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows that differ cannot be asked for by their ids: all are read, if that wasn't tried lately.
+    pub(super) async fn read_all_anew(&mut self, rows: usize) -> Result<bool, Trouble> {
+        let again = self.state.may_read_all_anew(unix_micros(), self.source.sweep_every);
+        if again {
+            tracing::info!(
+                pipeline = self.name(),
+                rows,
+                "rows that differ cannot be asked for by their ids: all are read"
+            );
+            self.state.pass = Some(Pass::new(Kind::Full, 0));
+            self.save().await?;
+        } else {
+            self.note(format!(
+                "{rows} rows differ from those at ODK Central, which is too old to be asked for them by their ids"
+            ));
+        }
+        Ok(again)
     }
 
     /// These rows as they are now. One that the server doesn't return has been purged.

@@ -3,7 +3,7 @@
 //! It finds what moves neither a time nor the gate's mark: files that were taken away, submitters who were renamed, data of
 //! encrypted submissions, rows that a clock that was put back hides from windows of time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tributary_postgres::Credentials;
 use tributary_sources::odk::{Filter, Query, Trouble, View};
@@ -96,7 +96,11 @@ impl<C: Credentials> Run<'_, '_, C> {
                 tracing::info!(pipeline = self.name(), rows = differing.len(), "rows differ from the manifest");
             }
             // Before the place moves on: what is not read now is found again.
-            if self.fetch_all(&differing).await? == Reach::More {
+            let mut unanswered = HashSet::new();
+            if self.fetch_all(&differing, &mut unanswered).await? == Reach::More {
+                return Ok(Reach::More);
+            }
+            if !unanswered.is_empty() && self.read_all_anew(unanswered.len()).await? {
                 return Ok(Reach::More);
             }
             let Some(pass) = &mut self.state.manifest else { return Ok(Reach::Done) };

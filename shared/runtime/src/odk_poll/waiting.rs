@@ -1,7 +1,7 @@
 //! Rows that lack something that may still come, of which no timestamp and no mark tells: files, or the data of an
 //! encrypted submission.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tributary_core::value::Value;
 use tributary_postgres::Credentials;
@@ -93,7 +93,7 @@ impl<C: Credentials> Run<'_, '_, C> {
             }
         }
         let asked: Vec<Asked> = due.iter().map(|(id, lack)| Asked::anew(id, lack.first)).collect();
-        self.fetch_all(&asked).await
+        self.fetch_all(&asked, &mut HashSet::new()).await
     }
 
     /// The rows that lack something, by what is stored.
