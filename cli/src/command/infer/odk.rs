@@ -3,7 +3,7 @@
 use tributary_core::auto::{self, column_name};
 use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::path::Path;
-use tributary_core::pipeline::{Geo, OdkSet, PARENT, POSITION, RAW, RAW_COLUMN, SYSTEM_COLUMN, SourceKind};
+use tributary_core::pipeline::{Geo, PARENT, POSITION, RAW, RAW_COLUMN, SYSTEM_COLUMN, SourceKind};
 use tributary_core::sink::Unlimited;
 use tributary_core::{Error, Result};
 use tributary_sources::odk::{Card, Central, Login, Schema, Set};
