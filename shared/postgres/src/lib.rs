@@ -27,6 +27,7 @@ mod sink;
 mod sql;
 mod status;
 mod tally;
+mod view;
 
 pub use attachment::{Due, Fetched};
 pub use dead_letter::{Letter, Which};

@@ -1,80 +1,28 @@
 //! Tables as the mapping wants them: what is missing is added, what is there is adopted, nothing is dropped or narrowed.
 
-use std::collections::BTreeSet;
-use std::fmt;
+mod plan;
 
+use std::collections::BTreeSet;
+
+use tributary_core::Result;
 use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::table::{Column, DeleteMode, Role, Table, VersionType};
-use tributary_core::{Error, Result};
+use tributary_core::view::Unified;
 
 use crate::attachment;
 use crate::catalog::{self, Found, FoundColumn};
 use crate::connect::classify;
 use crate::session::Session;
 use crate::sql::{definition, quote, relation};
+use crate::view;
+
+pub use plan::{Plan, Refusal, Step};
 
 /// The tables that Tributary keeps for itself.
 const OWN_TABLES: &str = include_str!("schema.sql");
 
 /// Any number will do, as long as it is always the same and nobody else's: "tribut" in ASCII.
 const ADVISORY_LOCK: i64 = 0x7472_6962_7574;
-
-/// What has to be done before the mapping's tables can be written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// Statements that add what is missing, in order.
-    pub steps: Vec<Step>,
-    /// What only a person can settle.
-    pub refusals: Vec<Refusal>,
-}
-
-/// A statement of a plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The statement.
-    pub sql: String,
-    /// Why it is needed.
-    pub why: String,
-}
-
-/// A table that cannot serve as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// The table.
-    pub table: String,
-    /// What is wrong.
-    pub problem: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "table {}: {}; {}", self.table, self.problem, self.remedy)
-    }
-}
-
-impl Plan {
-    /// Whether nothing has to be done.
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.refusals.is_empty()
-    }
-
-    /// An error with all that has to be done, unless that is nothing.
-    pub(crate) fn must_be_empty(&self) -> Result<()> {
-        if !self.refusals.is_empty() {
-            let all: Vec<String> = self.refusals.iter().map(Refusal::to_string).collect();
-            return Err(Error::config(format!("the mapping and the database disagree: {}", all.join("; ")))
-                .with_hint("`tributary migrate --dry-run` shows each with its remedy"));
-        }
-        if let Some(first) = self.steps.first() {
-            let more = self.steps.len() - 1;
-            return Err(Error::config(format!("the database is not ready: {} (and {more} more)", first.why))
-                .with_hint("run `tributary migrate`, or set `auto_migrate: additive` on the datastore"));
-        }
-        Ok(())
-    }
-}
 
 /// Whether the tables of schema.sql are there.
 pub(crate) async fn own_tables_exist(session: &Session) -> Result<bool> {
@@ -122,12 +70,32 @@ async fn refuse_own_schema(
 /// # Errors
 /// `Config` when the plan has refusals: then nothing is changed.
 pub(crate) async fn run(session: &Session, tables: &[Table]) -> Result<Plan> {
+    run_all(session, tables, &[]).await
+}
+
+/// As [`run`], with views over the tables.
+pub(crate) async fn run_all(session: &Session, tables: &[Table], views: &[Unified]) -> Result<Plan> {
+    transaction(session, async || {
+        let mut plan = add(session, tables).await?;
+        let of_views = add_views(session, views).await?;
+        plan.steps.extend(of_views.steps);
+        Ok(plan)
+    })
+    .await
+}
+
+/// As [`run`], of views alone.
+pub(crate) async fn run_views(session: &Session, views: &[Unified]) -> Result<Plan> {
+    transaction(session, async || add_views(session, views).await).await
+}
+
+async fn transaction(session: &Session, add: impl AsyncFnOnce() -> Result<Plan>) -> Result<Plan> {
     let failed = |error| classify(error, "migrate");
     let client = session.client();
     client.batch_execute("begin").await.map_err(failed)?;
     let done = Box::pin(async {
         lock(session).await?;
-        add(session, tables).await
+        add().await
     });
     let done: Result<Plan> = done.await;
     let end = if done.is_ok() { "commit" } else { "rollback" };
@@ -146,10 +114,15 @@ pub(crate) async fn lock(session: &Session) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub(crate) async fn add(session: &Session, tables: &[Table]) -> Result<Plan> {
-    let plan = dry_run(session, tables).await?;
-    if !plan.refusals.is_empty() {
-        plan.must_be_empty()?;
-    }
+    execute(session, dry_run(session, tables).await?).await
+}
+
+async fn add_views(session: &Session, views: &[Unified]) -> Result<Plan> {
+    execute(session, view::plan(session, views).await?).await
+}
+
+async fn execute(session: &Session, plan: Plan) -> Result<Plan> {
+    plan.must_have_no_refusals()?;
     for step in &plan.steps {
         let doing = format!("migrate: {}", step.why);
         session.client().batch_execute(&step.sql).await.map_err(|e| classify(e, &doing))?;

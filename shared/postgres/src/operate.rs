@@ -20,7 +20,11 @@ impl<C: Credentials> Postgres<C> {
     /// As [`tributary_core::sink::Sink::apply`].
     pub async fn plan(&mut self) -> Result<Plan> {
         let session = self.open().await?;
-        migrate::dry_run(&session, self.tables()).await
+        let mut plan = migrate::dry_run(&session, self.tables()).await?;
+        let views = crate::view::plan(&session, &self.views).await?;
+        plan.steps.extend(views.steps);
+        plan.refusals.extend(views.refusals);
+        Ok(plan)
     }
 
     /// Adds what is missing, and says what that was.
@@ -29,7 +33,7 @@ impl<C: Credentials> Postgres<C> {
     /// `Config` when something can only be settled by a person; then nothing is changed.
     pub async fn migrate(&mut self) -> Result<Plan> {
         let session = self.open().await?;
-        migrate::run(&session, self.tables()).await
+        migrate::run_all(&session, self.tables(), &self.views).await
     }
 
     /// Where a partition of a pipeline stands.

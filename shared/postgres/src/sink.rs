@@ -8,6 +8,7 @@ use tributary_core::batch::{Batch, Outcome};
 use tributary_core::change::compact;
 use tributary_core::sink::{Budget, Sink};
 use tributary_core::table::Table;
+use tributary_core::view::Unified;
 use tributary_core::{Error, Kind, Result};
 
 use crate::bisect::{bisect, lost_lease};
@@ -51,6 +52,7 @@ impl Credentials for Target {
 pub struct Postgres<C> {
     credentials: C,
     pub(crate) tables: Vec<Table>,
+    pub(crate) views: Vec<Unified>,
     auto_migrate: bool,
     /// Those tables, by qualified name, whose columns follow their source: what they lack is always added.
     pub(crate) follows: BTreeSet<String>,
@@ -64,7 +66,8 @@ impl<C: Credentials> Postgres<C> {
     /// A sink for these tables. With `auto_migrate`, what they lack is added at the first connection.
     pub fn new(credentials: C, tables: Vec<Table>, auto_migrate: bool) -> Self {
         let (follows, writers) = (BTreeSet::new(), Writers::new());
-        Postgres { credentials, tables, auto_migrate, follows, session: None, writers, suspect: false }
+        let views = Vec::new();
+        Postgres { credentials, tables, views, auto_migrate, follows, session: None, writers, suspect: false }
     }
 
     /// Connects, checks the tables against the mapping and prepares the statements. A function calls this while it is

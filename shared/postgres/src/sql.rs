@@ -81,9 +81,14 @@ pub(crate) fn literal(text: &str) -> String {
 
 /// The table's name, quoted.
 pub(crate) fn relation(table: &Table) -> String {
-    match &table.schema {
-        Some(schema) => format!("{}.{}", quote(schema), quote(&table.name)),
-        None => quote(&table.name),
+    named(table.schema.as_deref(), &table.name)
+}
+
+/// The name of a relation, quoted.
+pub(crate) fn named(schema: Option<&str>, name: &str) -> String {
+    match schema {
+        Some(schema) => format!("{}.{}", quote(schema), quote(name)),
+        None => quote(name),
     }
 }
 

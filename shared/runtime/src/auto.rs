@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tributary_core::Result;
 use tributary_core::auto::{self, Field, Known, Names, News, PARTITION};
 use tributary_core::batch::{Batch, Checkpoint};
 use tributary_core::pipeline::Pipeline;
 use tributary_core::table::Table;
+use tributary_core::view::{Unified, unified};
+use tributary_core::{Error, Kind, Result};
 use tributary_postgres::{Credentials, Postgres};
 
 use crate::tick::Turn;
@@ -122,7 +123,18 @@ async fn adopt<C: Credentials>(sink: &mut Postgres<C>, now: &Pipeline) -> Result
         let others: Vec<Table> = others.map(|(table, _)| table.clone()).collect();
         sink.adopt(&others, false).await?;
     }
-    Ok(())
+    sink.adopt_views(&views(now)?).await
+}
+
+/// The views of a pipeline over the tables that it has now.
+///
+/// # Errors
+/// `Bug` when the rows of a list cannot be found: the mapping's check should have refused it.
+pub fn views(now: &Pipeline) -> Result<Vec<Unified>> {
+    unified(now).map_err(|apart| {
+        let table = apart.table.and_then(|table| now.tables.get(table)).map(Table::qualified_name);
+        Error::new(Kind::Bug, format!("a view cannot find the rows of {}", table.as_deref().unwrap_or("a list")))
+    })
 }
 
 /// The tables that follow the source.

@@ -256,3 +256,24 @@ async fn of_many_parts_of_a_row_in_a_sweep_the_newest_stands() {
     assert_eq!((outcome.applied, outcome.unchanged), (0, 1));
     assert_eq!(rows(&database, "t").await, ["1 | same | 1 | f"]);
 }
+
+#[tokio::test]
+async fn columns_beside_the_mapped_ones_stay_as_somebody_else_wrote_them() {
+    for mode in [KEEP, DeleteMode::Hard] {
+        let database = Database::new("beside").await;
+        let tables = [children("t", mode)];
+        let (mut sink, fence) = runner(&database, &tables).await;
+        sweep(&mut sink, &tables, &fence, vec![set(1, 1, &[(0, "a"), (1, "b"), (2, "c")])]).await;
+        database.execute("alter table t add state text not null default 'pending', add location text").await;
+        database.execute("update t set state = 'stored', location = 'at ' || line").await;
+        // A row that changes, one that is as it was, one that goes, one that is new.
+        sweep(&mut sink, &tables, &fence, vec![set(1, 2, &[(0, "a"), (1, "other"), (3, "new")])]).await;
+        let shown = "select line, name, state, location from t where not _deleted order by line";
+        let expect = ["0 | a | stored | at 0", "1 | other | stored | at 1", "3 | new | pending | ∅"];
+        assert_eq!(database.rows(shown).await, expect, "{mode:?}");
+        // One that comes back is the same row where it stayed as a tombstone.
+        sweep(&mut sink, &tables, &fence, vec![set(1, 3, &[(1, "other"), (2, "c")])]).await;
+        let back = if mode == KEEP { "2 | c | stored | at 2" } else { "2 | c | pending | ∅" };
+        assert_eq!(database.rows(shown).await, ["1 | other | stored | at 1", back], "{mode:?}");
+    }
+}

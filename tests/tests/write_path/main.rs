@@ -19,3 +19,4 @@ mod repair;
 mod role;
 mod runner;
 mod value;
+mod view;
