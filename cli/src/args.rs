@@ -9,7 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 pub(crate) use hook::{Hook, HookTest};
-pub(crate) use infer::{Infer, InferAirtable, InferDynamodb, InferSequin, Inferred, Protocol};
+pub(crate) use infer::{Infer, InferAirtable, InferDynamodb, InferOdk, InferSequin, Inferred, Protocol};
 
 const EXIT_CODES: &str = "\
 Exit codes:

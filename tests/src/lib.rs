@@ -38,5 +38,5 @@ pub use function::{Function, built};
 pub use gateway::Gateway;
 pub use proxy::Proxy;
 pub use runtime_api::{Invocation, RuntimeApi};
-pub use tributary_stand_in::{airtable, sequin};
+pub use tributary_stand_in::{airtable, odk, sequin};
 pub use watch::Watch;

@@ -21,6 +21,8 @@ pub(crate) enum Inferred {
     Sequin(InferSequin),
     /// A DynamoDB table, by a sample of its items.
     Dynamodb(InferDynamodb),
+    /// Forms and datasets of an ODK Central, by their fields.
+    Odk(InferOdk),
 }
 
 #[derive(Clone, Debug, Arguments)]
@@ -67,6 +69,29 @@ pub(crate) enum Protocol {
     Stream,
     /// The API syncs of 2023 and 2024.
     Legacy,
+}
+
+#[derive(Clone, Debug, Arguments)]
+#[group(id = "sets", required = true, multiple = true, args = ["forms", "datasets"])]
+pub(crate) struct InferOdk {
+    /// The server's address.
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: String,
+    /// The project's number, as in the address of its page.
+    #[arg(long, value_name = "N")]
+    pub(crate) project: u64,
+    /// A form, by its id.
+    #[arg(long = "form", value_name = "ID")]
+    pub(crate) forms: Vec<String>,
+    /// A dataset (entity list), by its name.
+    #[arg(long = "dataset", value_name = "NAME")]
+    pub(crate) datasets: Vec<String>,
+    /// The environment variable that holds the email of a web user with the role Project Viewer.
+    #[arg(long, value_name = "NAME", default_value = "ODK_EMAIL")]
+    pub(crate) email_env: String,
+    /// The environment variable that holds the user's password.
+    #[arg(long, value_name = "NAME", default_value = "ODK_PASSWORD")]
+    pub(crate) password_env: String,
 }
 
 #[derive(Clone, Debug, Arguments)]

@@ -7,6 +7,7 @@ mod airtable;
 mod compare;
 mod draft;
 mod dynamodb;
+mod odk;
 mod sequin;
 
 use serde_json::json;
@@ -42,6 +43,12 @@ struct Seen {
     key: Vec<Column>,
     /// The other fields.
     columns: Vec<Column>,
+    /// Columns of what is no field of the source.
+    others: Vec<Column>,
+    /// Lists inside of an item that are tables.
+    lists: Vec<List>,
+    /// More lines of the table, as key and value.
+    lines: Vec<(&'static str, String)>,
     /// What else could be a table, as lines.
     asides: Vec<String>,
     /// What somebody should know, as lines.
@@ -52,11 +59,23 @@ struct Seen {
     is_read_by: Box<dyn Fn(&Pipeline) -> bool>,
 }
 
+/// A list inside of an item whose elements are rows of a table.
+struct List {
+    /// As a mapping names it.
+    name: String,
+    /// The fields of an element.
+    columns: Vec<Column>,
+    /// Columns of what is no field of the source.
+    others: Vec<Column>,
+}
+
 /// A field and the column that would hold it.
 struct Column {
     /// By which name it stands in an item.
     field: String,
-    /// What people call it.
+    /// Its place in the item as a mapping writes it; `None` where no path can name it.
+    place: Option<String>,
+    /// What people call it, where its place doesn't say.
     label: String,
     name: String,
     ty: ColumnType,
@@ -76,7 +95,8 @@ fn columns(fields: impl IntoIterator<Item = (String, String, ColumnType, String)
                 || columns.iter().any(|column| column.name == name)
         };
         let name = free(&column_name(&label), is_taken);
-        columns.push(Column { field, label, name, ty, remark });
+        let place = draft::place(&field);
+        columns.push(Column { field, place, label, name, ty, remark });
     }
     columns
 }
@@ -87,6 +107,7 @@ pub(crate) async fn run(args: &Args, infer: &Infer, output: &mut Output) -> Resu
         Inferred::Airtable(airtable) => Box::pin(airtable::ask(airtable)).await?,
         Inferred::Sequin(sequin) => Box::pin(sequin::ask(sequin)).await?,
         Inferred::Dynamodb(dynamodb) => Box::pin(dynamodb::ask(dynamodb)).await?,
+        Inferred::Odk(odk) => Box::pin(odk::ask(odk)).await?,
     };
     if answer.seen.is_empty() {
         return Err(Error::config("the source shows nothing that rows could be made of").into());
@@ -128,5 +149,13 @@ fn draft_is_fine(draft: &str) -> bool {
 fn document(seen: &Seen) -> serde_json::Value {
     let column = |column: &Column| json!({ "column": column.name, "field": column.field, "label": column.label, "type": column.ty.to_string() });
     let all: Vec<_> = seen.key.iter().chain(&seen.columns).map(column).collect();
-    json!({ "table": seen.name, "of": seen.title, "columns": all })
+    let mut document = json!({ "table": seen.name, "of": seen.title, "columns": all });
+    if !seen.lists.is_empty() {
+        let list = |list: &List| {
+            let columns: Vec<_> = list.columns.iter().map(column).collect();
+            json!({ "list": list.name, "columns": columns })
+        };
+        document["lists"] = seen.lists.iter().map(list).collect();
+    }
+    document
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tributary_core::auto::{self, Names};
 use tributary_postgres::Plan;
-use tributary_runtime::auto::following;
+use tributary_runtime::auto::{following, views};
 
 use super::recreate;
 use crate::args::{Args, Migrate};
@@ -19,14 +19,22 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> 
     let mapping = mapping::read(&args.mapping)?;
     let mut plans = Vec::new();
     let mut later = Vec::new();
+    let mut lists = Vec::new();
     for mut sink in sink::all(args, &mapping)? {
         for pipeline in sink.pipelines.iter().filter(|pipeline| auto::follows(pipeline)) {
             // Columns that it had; the others come when its source is asked.
             let names = sink.postgres.stored(&pipeline.name, auto::PARTITION).await?;
             let names = names.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
-            sink.postgres.know(following(&auto::remembered(pipeline, &names)?), false);
+            let known = auto::remembered(pipeline, &names)?;
+            // Of tables whose columns don't follow some may be without those of fields that are gone.
+            let tables = if known.source.kind.keeps_removed() { known.tables.clone() } else { following(&known) };
+            sink.postgres.know(tables, false);
+            sink.postgres.know_views(views(&known)?);
             let tables = following(pipeline).into_iter().filter(|table| !names.knows(table));
             later.extend(tables.map(|table| table.qualified_name()));
+            if pipeline.routes.iter().any(|route| route.lists.is_some()) && !names.knows_lists() {
+                lists.push(pipeline.name.clone());
+            }
         }
         // What stands in the way is the result here, not an error.
         let plan = sink.postgres.plan().await?;
@@ -37,7 +45,7 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> 
     let refused = plans.iter().any(|(_, plan, _)| !plan.refusals.is_empty());
     output.document(|| {
         let all: Vec<_> = plans.iter().map(|(sink, plan, done)| document(sink, plan, *done)).collect();
-        json!({ "dry_run": migrate.dry_run, "datastores": all, "columns_follow": later })
+        json!({ "dry_run": migrate.dry_run, "datastores": all, "columns_follow": later, "lists_follow": lists })
     })?;
     // With one database, its name tells nothing.
     let named = plans.len() > 1;
@@ -52,6 +60,9 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, output: &mut Output) -> 
     }
     for table in &later {
         output.line(&format!("-- {table}: the columns that follow its source are added when that is read first"))?;
+    }
+    for pipeline in &lists {
+        output.line(&format!("-- {pipeline}: the tables of its repeats are made when its form is read first"))?;
     }
     if refused && !migrate.dry_run {
         output.line("nothing was changed there; `tributary migrate --dry-run` prints the rest of the plan")?;

@@ -6,7 +6,8 @@ use serde_json::json;
 use tributary_core::Error;
 use tributary_core::auto::{self, Names};
 use tributary_core::pipeline::{AirtableFeed, Mapping, Pipeline, SourceKind};
-use tributary_postgres::{COUNTED, Holdings};
+use tributary_postgres::{COUNTED, Holdings, Made};
+use tributary_runtime::auto::views;
 use tributary_runtime::lease::Lease;
 
 use crate::args::{Args, Migrate};
@@ -31,7 +32,8 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, name: &str, output: &mut
     let names = sink.postgres.stored(name, auto::PARTITION).await?;
     let names = names.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
     let known = auto::remembered(pipeline, &names)?;
-    let holdings = sink.postgres.holdings(name, &known.tables).await?;
+    let (views, plain) = (views(&known)?, views(pipeline)?);
+    let holdings = sink.postgres.holdings(name, &known.tables, &views).await?;
     check(&holdings, migrate.drop_other_columns)?;
     if migrate.dry_run {
         return tell(pipeline, &holdings, false, output);
@@ -46,7 +48,8 @@ pub(crate) async fn run(args: &Args, migrate: &Migrate, name: &str, output: &mut
             held.push(Lease::take(&mut other.postgres, lease).await?);
         }
     }
-    let done = Box::pin(sink.postgres.recreate(name, &leases, &pipeline.tables)).await;
+    let made = Made { tables: &pipeline.tables, known: &known.tables, views: &plain };
+    let done = Box::pin(sink.postgres.recreate(name, &leases, made)).await;
     if let Some(other) = &mut other {
         for lease in held {
             lease.give_back(&mut other.postgres).await?;
@@ -103,6 +106,7 @@ fn losses(holdings: &Holdings) -> Vec<String> {
                 .map(|name| format!("column {}.{name}, which the mapping doesn't have", held.table)),
         );
     }
+    lines.extend(holdings.views.iter().map(|view| format!("view {view}")));
     lines.extend(holdings.extras.iter().cloned());
     lines
 }
@@ -138,7 +142,7 @@ fn tell(pipeline: &Pipeline, holdings: &Holdings, done: bool, output: &mut Outpu
             .iter()
             .map(|held| json!({ "table": held.table, "rows": held.rows, "other_columns": held.other_columns }))
             .collect();
-        json!({ "pipeline": name, "done": done, "dropped": tables, "extras": holdings.extras, "dead_letters": holdings.letters })
+        json!({ "pipeline": name, "done": done, "dropped": tables, "views": holdings.views, "extras": holdings.extras, "dead_letters": holdings.letters })
     })?;
     let verb = if done { "dropped" } else { "would drop" };
     for line in losses(holdings) {
@@ -162,6 +166,7 @@ fn tell(pipeline: &Pipeline, holdings: &Holdings, done: bool, output: &mut Outpu
     };
     let next = match &pipeline.source.kind {
         SourceKind::Airtable(_) => "the sweep reads what it can of them anew".to_owned(),
+        SourceKind::Odk(_) => "the first pass reads what it can of them anew".to_owned(),
         _ => format!("`tributary dead-letters replay {name}`"),
     };
     output.line(&format!("{letters}: {next}"))?;

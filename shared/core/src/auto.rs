@@ -130,6 +130,11 @@ impl Names {
         }
     }
 
+    /// Whether any list of the source has been seen.
+    pub fn knows_lists(&self) -> bool {
+        !self.lists.is_empty()
+    }
+
     /// Whether a table has been given columns before.
     pub fn knows(&self, table: &Table) -> bool {
         self.tables.get(&table.qualified_name()).is_some_and(|of_table| !of_table.fields.is_empty())

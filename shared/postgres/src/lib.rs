@@ -33,7 +33,7 @@ pub use attachment::{Due, Fetched};
 pub use dead_letter::{Letter, Which};
 pub use migrate::{Plan, Refusal, Step};
 pub use preview::{create_database, drop_database};
-pub use recreate::{COUNTED, Held, Holdings};
+pub use recreate::{COUNTED, Held, Holdings, Made};
 pub use repair::{Burial, Unseen};
 pub use sink::{Credentials, Postgres};
 pub use status::{Lease, Stand, Status, Tally};

@@ -117,7 +117,8 @@ pub(crate) async fn add(session: &Session, tables: &[Table]) -> Result<Plan> {
     execute(session, dry_run(session, tables).await?).await
 }
 
-async fn add_views(session: &Session, views: &[Unified]) -> Result<Plan> {
+/// As [`add`], of views.
+pub(crate) async fn add_views(session: &Session, views: &[Unified]) -> Result<Plan> {
     execute(session, view::plan(session, views).await?).await
 }
 

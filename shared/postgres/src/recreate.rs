@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio_postgres::types::{ToSql, Type};
 use tributary_core::Result;
 use tributary_core::table::Table;
+use tributary_core::view::Unified;
 
 use crate::operate::asking;
 use crate::session::Session;
 use crate::sink::{Credentials, Postgres};
 use crate::sql::relation;
-use crate::{catalog, checkpoint, migrate};
+use crate::{catalog, checkpoint, migrate, view};
 
 /// As whom the leases are taken.
 const HOLDER: &str = "tributary migrate --recreate";
@@ -28,6 +29,8 @@ pub const COUNTED: i64 = 1_000_000;
 pub struct Holdings {
     /// Its tables that are there.
     pub tables: Vec<Held>,
+    /// Its views that are there, as statements name them.
+    pub views: Vec<String>,
     /// What depends on them and would be broken: views, foreign keys.
     pub dependents: Vec<String>,
     /// What people have made on them and would be lost: indexes, triggers, rights.
@@ -47,6 +50,17 @@ pub struct Held {
     pub other_columns: Vec<String>,
     /// Whether it is no table, but a view or the like.
     pub is_no_table: bool,
+}
+
+/// What a pipeline is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Made<'t> {
+    /// The tables that the mapping says: they are made anew.
+    pub tables: &'t [Table],
+    /// All tables that it has, those among them: they are dropped.
+    pub known: &'t [Table],
+    /// The views that the mapping says.
+    pub views: &'t [Unified],
 }
 
 const DEPENDENTS: &str = "\
@@ -76,11 +90,11 @@ const FORGET: [&str; 4] = [
 ];
 
 impl<C: Credentials> Postgres<C> {
-    /// What a pipeline has in the database. `tables` are its tables with all columns that are known.
+    /// What a pipeline has in the database. `tables` are its tables with all columns that are known, `views` its views.
     ///
     /// # Errors
     /// As [`tributary_core::sink::Sink::apply`].
-    pub async fn holdings(&mut self, pipeline: &str, tables: &[Table]) -> Result<Holdings> {
+    pub async fn holdings(&mut self, pipeline: &str, tables: &[Table], views: &[Unified]) -> Result<Holdings> {
         let session = self.open().await?;
         let failed = asking("look at the pipeline's tables");
         let found = catalog::read(&session, tables).await?;
@@ -104,7 +118,10 @@ impl<C: Credentials> Postgres<C> {
                 is_no_table: !matches!(found.kind.as_str(), "r" | "p"),
             });
         }
-        let names: Vec<String> = tables.iter().map(relation).collect();
+        // What stands upon a view would be broken as well.
+        let views = view::ours(&session, views).await?;
+        let names: Vec<String> = tables.iter().map(relation).chain(views.iter().cloned()).collect();
+        holdings.views = views;
         let names: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
         for (query, list) in [(DEPENDENTS, &mut holdings.dependents), (EXTRAS, &mut holdings.extras)] {
             let rows = session.client().query_typed(query, &names).await.map_err(&failed)?;
@@ -118,19 +135,19 @@ impl<C: Credentials> Postgres<C> {
         Ok(holdings)
     }
 
-    /// Drops these tables of a pipeline, forgets how far it is, and makes them anew. `leases` are the names under which
-    /// somebody may run it.
+    /// Drops the tables of a pipeline with its views, forgets how far it is, and makes anew what the mapping says. `known` are
+    /// all its tables, also those that lists were given, and `leases` the names under which somebody may run it.
     ///
     /// # Errors
     /// `Conflict` when one of the leases is held; `Config` when something depends on a table. Then nothing is changed.
-    pub async fn recreate(&mut self, pipeline: &str, leases: &[String], tables: &[Table]) -> Result<()> {
+    pub async fn recreate(&mut self, pipeline: &str, leases: &[String], made: Made<'_>) -> Result<()> {
         let session = self.open().await?;
         let failed = asking("recreate the pipeline");
         let client = session.client();
         // The tables of Tributary may not be there yet.
         migrate::run(&session, &[]).await?;
         client.batch_execute("begin").await.map_err(&failed)?;
-        let done = Box::pin(within(&session, pipeline, leases, tables)).await;
+        let done = Box::pin(within(&session, pipeline, leases, made)).await;
         let end = if done.is_ok() { "commit" } else { "rollback" };
         client.batch_execute(end).await.map_err(&failed)?;
         // What is prepared speaks of tables that are gone.
@@ -139,7 +156,7 @@ impl<C: Credentials> Postgres<C> {
     }
 }
 
-async fn within(session: &Session, pipeline: &str, leases: &[String], tables: &[Table]) -> Result<()> {
+async fn within(session: &Session, pipeline: &str, leases: &[String], made: Made<'_>) -> Result<()> {
     let failed = asking("recreate the pipeline");
     let client = session.client();
     let mut fences = Vec::new();
@@ -147,18 +164,23 @@ async fn within(session: &Session, pipeline: &str, leases: &[String], tables: &[
         fences.push(checkpoint::acquire(session, lease, HOLDER, TERM).await?);
     }
     migrate::lock(session).await?;
-    if !tables.is_empty() {
-        let names: Vec<String> = tables.iter().map(relation).collect();
+    let views = view::ours(session, made.views).await?;
+    if !views.is_empty() {
+        client.batch_execute(&format!("drop view if exists {}", views.join(", "))).await.map_err(&failed)?;
+    }
+    if !made.known.is_empty() {
+        let names: Vec<String> = made.known.iter().map(relation).collect();
         // Without `cascade`: what depends on them makes it fail.
         let drop = format!("drop table if exists {}", names.join(", "));
         client.batch_execute(&drop).await.map_err(&failed)?;
     }
-    let names: Vec<String> = tables.iter().map(Table::qualified_name).collect();
+    let names: Vec<String> = made.known.iter().map(Table::qualified_name).collect();
     for command in FORGET {
         let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&pipeline, Type::TEXT), (&names, Type::TEXT_ARRAY)];
         client.execute_typed(command, &parameters).await.map_err(&failed)?;
     }
-    migrate::add(session, tables).await?;
+    migrate::add(session, made.tables).await?;
+    migrate::add_views(session, made.views).await?;
     for fence in &fences {
         checkpoint::release(session, fence).await?;
     }

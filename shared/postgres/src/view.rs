@@ -80,6 +80,17 @@ fn not_made(plan: &Plan, cause: Error) -> Error {
         .with_source(cause)
 }
 
+/// Those of these views that are there and ours, as statements name them.
+pub(crate) async fn ours(session: &Session, views: &[Unified]) -> Result<Vec<String>> {
+    let mut ours = Vec::new();
+    for view in views {
+        let relation = named(view.view.schema.as_deref(), &view.view.name);
+        let there = there(session, &relation).await?;
+        ours.extend(there.filter(|there| in_the_way(there).is_none()).map(|_| relation));
+    }
+    Ok(ours)
+}
+
 /// What has to be done for these views. Changes nothing.
 pub(crate) async fn plan(session: &Session, views: &[Unified]) -> Result<Plan> {
     let mut plan = Plan::default();

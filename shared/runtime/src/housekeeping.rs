@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use tributary_core::auto::{Names, PARTITION, remembered};
 use tributary_core::pipeline::{Mapping, Pipeline, SourceKind};
 use tributary_core::sink::Budget;
 use tributary_core::{Error, Result};
@@ -85,7 +86,13 @@ async fn round<'m, C: Credentials>(
             );
         }
         if purge {
-            let rows = sink.purge(&pipeline.name, &pipeline.tables).await?;
+            let mut names = Names::default();
+            if pipeline.routes.iter().any(|route| route.lists.is_some()) {
+                // Lists may have been given tables of their own.
+                let stored = sink.checkpoint(&pipeline.name, PARTITION).await?;
+                names = stored.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
+            }
+            let rows = sink.purge(&pipeline.name, &remembered(pipeline, &names)?.tables).await?;
             tracing::info!(pipeline = pipeline.name, rows, "purged what was due");
         }
     }

@@ -110,7 +110,7 @@ async fn there_is_a_dashboard_of_this_function() {
     let query = widgets[11]["properties"]["query"].as_str().unwrap();
     assert!(query.starts_with("SOURCE '/aws/lambda/bundle-dynamodb-stream' | fields "), "{query}");
     // What is switched off is not there, not even as an empty line.
-    for function in ["bundle-sequin-poll", "bundle-airtable-poll", "bundle-webhook"] {
+    for function in ["bundle-sequin-poll", "bundle-airtable-poll", "bundle-odk-poll", "bundle-webhook"] {
         assert!(!text.contains(function), "{text}");
     }
     assert!(widgets.iter().all(|widget| widget["properties"]["region"] == "us-east-2"), "{body:#}");

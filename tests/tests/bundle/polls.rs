@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tributary_tests::airtable::{Airtable, Field, Table};
+use tributary_tests::odk::{self, Odk};
 use tributary_tests::sequin::{Dml, Row, Sequin, TOKEN, Table as SourceTable};
 use tributary_tests::{Bundle, Database};
 
@@ -15,12 +16,13 @@ use crate::fixture::*;
 /// A schedule ticks each minute, and all tests share two processors.
 const A_TICK: Duration = Duration::from_secs(120);
 
-/// Two pipelines of Sequin, of which one has no consumer there, and one of Airtable.
+/// Two pipelines of Sequin, of which one has no consumer there, one of Airtable, and one of ODK Central with pictures.
 const MAPPING: &str = "
 datastores:
   warehouse: { type: postgres, secret: polls/warehouse, tls: off }
   cdc: { type: sequin, base_url: 'SEQUIN', token: { secret: polls/tokens, field: sequin } }
   bases: { type: airtable, base_url: 'AIRTABLE', token: { secret: polls/tokens, field: airtable } }
+  field: { type: odk, base_url: 'CENTRAL', auth: { secret: polls/field } }
 pipelines:
   orders:
     source: { datastore: cdc, consumer: shop, table: public.orders, every: 1s }
@@ -37,14 +39,21 @@ pipelines:
     sink:
       datastore: warehouse
       tables: { home: { columns: { name: { from: fldNAME0000000001, type: text } } } }
+  visits:
+    source: { datastore: field, project: 1, form: visit, every: 1s }
+    sink:
+      datastore: warehouse
+      tables: { visit: { columns: { note: text } } }
+      attachments: { to: { s3: polls-pictures, prefix: odk } }
 ";
 
-/// The stack with both functions, and their sources.
+/// The stack with its functions, and their sources.
 struct Polls {
     warehouse: Warehouse,
     bundle: Bundle,
     sequin: Sequin,
     airtable: Airtable,
+    odk: Odk,
 }
 
 impl Polls {
@@ -56,7 +65,7 @@ impl Polls {
     }
 
     async fn new() -> Self {
-        let (sequin, airtable) = (Sequin::start().await, Airtable::start().await);
+        let (sequin, airtable, odk) = (Sequin::start().await, Airtable::start().await, Odk::start().await);
         {
             let mut world = sequin.world();
             let table = SourceTable { key: vec!["id".to_owned()], full: true, ..SourceTable::default() };
@@ -65,7 +74,10 @@ impl Polls {
         }
         let name = Field::new("fldNAME0000000001", "Name", "singleLineText");
         airtable.add_table(Table::new("tblHOMES000000001", "Homes", vec![name]));
+        let questions = vec![odk::Field::new("/note", "string"), odk::Field::new("/photo", "binary")];
+        odk.world().add_form("visit", "1", questions);
         let mapping = MAPPING.replace("SEQUIN", &sequin.url()).replace("AIRTABLE", &airtable.url());
+        let mapping = mapping.replace("CENTRAL", &odk.url());
 
         let database = Database::alone("polls", false, &[]).await;
         // The secret leads nowhere; where the database is, a parameter says.
@@ -76,18 +88,27 @@ impl Polls {
         let tokens = json!({ "sequin": TOKEN, "airtable": Airtable::TOKEN }).to_string();
         let secret = json!({ "Name": "polls/tokens", "SecretString": tokens });
         let tokens = warehouse.aws.call("secretsmanager", "secretsmanager.CreateSecret", &secret).await;
-        let secrets = format!("{},{}", warehouse.secret_arn, tokens["ARN"].as_str().unwrap());
+        let login = json!({ "email": odk::EMAIL, "password": odk::PASSWORD }).to_string();
+        let secret = json!({ "Name": "polls/field", "SecretString": login });
+        let login = warehouse.aws.call("secretsmanager", "secretsmanager.CreateSecret", &secret).await;
+        let arns = [&tokens["ARN"], &login["ARN"]].map(|arn| arn.as_str().unwrap().to_owned());
+        let secrets = format!("{},{}", warehouse.secret_arn, arns.join(","));
+        warehouse.aws.create_bucket("polls-pictures").await;
         let parameters = [
             ("DynamodbStream", "off"),
             ("SequinPoll", "on"),
             ("AirtablePoll", "on"),
             ("AirtableRate", "rate(2 hours)"),
             ("AirtableRequestsPerSecond", "4"),
+            ("OdkPoll", "on"),
+            ("OdkRate", "rate(3 hours)"),
+            ("OdkBucket", "polls-pictures"),
+            ("OdkStorage", "1024"),
             ("SecretArns", &*secrets),
             ("DatabaseHost", &host),
         ];
         let bundle = Bundle::deploy("polls", &mapping, &parameters).await;
-        Polls { warehouse, bundle, sequin, airtable }
+        Polls { warehouse, bundle, sequin, airtable, odk }
     }
 
     fn order(&self, id: u64, status: &str) {
@@ -168,10 +189,34 @@ async fn a_tick_brings_airtable() {
 }
 
 #[tokio::test]
+async fn a_tick_brings_odk_central_and_its_pictures() {
+    let polls = Polls::shared().await;
+    {
+        let mut world = polls.odk.world();
+        world.create_as("visit", "uuid:7-a", &json!({ "note": "by the river", "photo": "boat.jpg" }));
+        assert!(world.upload("visit", "uuid:7-a", "boat.jpg", b"a boat".to_vec(), "image/jpeg"));
+    }
+    let answer = polls.bundle.invoke("odk-poll", json!({ "tick": { "force": true } }).to_string()).await.json();
+    assert_eq!(answer["pipelines"][0]["state"], "drained", "{answer}");
+    assert_eq!(polls.warehouse.database.rows("select note from visit").await, ["by the river"]);
+    let files = polls.warehouse.database.rows("select submission_id, state, location from visit_attachment").await;
+    assert_eq!(files, ["uuid:7-a | stored | s3://polls-pictures/odk/visit/uuid:7-a/boat.jpg"]);
+    let key = "/polls-pictures/odk/visit/uuid:7-a/boat.jpg";
+    assert_eq!(polls.bundle.aws().request("s3", "GET", key, &[], "").await.success(), b"a boat".as_slice());
+    let log = polls.bundle.log_lines("odk-poll").await.join("\n");
+    assert!(!log.contains("river") && !log.contains(odk::PASSWORD), "a password or a value is in the log: {log}");
+}
+
+#[tokio::test]
 async fn each_poll_has_its_schedule_and_keeps_its_failures() {
     let polls = Polls::shared().await;
     let failures = "arn:aws:sqs:us-east-2:000000000000:polls-poll-failures";
-    for (function, rate, timeout) in [("sequin-poll", "rate(1 minute)", 60), ("airtable-poll", "rate(2 hours)", 300)] {
+    let all = [
+        ("sequin-poll", "rate(1 minute)", 60),
+        ("airtable-poll", "rate(2 hours)", 300),
+        ("odk-poll", "rate(3 hours)", 300),
+    ];
+    for (function, rate, timeout) in all {
         let described = polls.bundle.function(function).await;
         assert_eq!((described["Timeout"].as_u64(), described["MemorySize"].as_u64()), (Some(timeout), Some(256)));
         let schedule = polls.schedule(function).await;
@@ -193,6 +238,8 @@ async fn each_poll_has_its_schedule_and_keeps_its_failures() {
     let names: Vec<&String> = variables.as_object().unwrap().keys().collect();
     assert_eq!(names, ["TRIBUTARY_AIRTABLE_RATE", "TRIBUTARY_DATABASE_HOST", "TRIBUTARY_LOG", "TRIBUTARY_MAPPING"]);
     assert_eq!(variables["TRIBUTARY_AIRTABLE_RATE"], "4");
+    let storage = polls.bundle.function("odk-poll").await["EphemeralStorage"]["Size"].take();
+    assert_eq!(storage.to_string().trim_matches('"'), "1024");
     let attributes = json!({ "QueueUrl": polls.failures_url().await, "AttributeNames": ["All"] });
     let queue = polls.bundle.aws().call("sqs", "AmazonSQS.GetQueueAttributes", &attributes).await["Attributes"].take();
     assert_eq!([&queue["MessageRetentionPeriod"], &queue["SqsManagedSseEnabled"]], ["1209600", "true"], "{queue:#}");
@@ -213,6 +260,11 @@ async fn each_poll_has_its_alarms_and_lines_on_the_dashboard() {
         "AirtablePollErrorsAlarm Errors 3.0",
         "AirtablePollOverdueAlarm airtable-poll-overdue 900.0",
         "AirtablePollThrottlesAlarm Throttles 1.0",
+        "OdkPollDeadAlarm odk-poll-dead 1.0",
+        "OdkPollDurationAlarm Duration 240000.0",
+        "OdkPollErrorsAlarm Errors 3.0",
+        "OdkPollOverdueAlarm odk-poll-overdue 900.0",
+        "OdkPollThrottlesAlarm Throttles 1.0",
         "PollUndeliveredAlarm InvocationDroppedCount 1.0",
         "SequinPollDeadAlarm sequin-poll-dead 1.0",
         "SequinPollDurationAlarm Duration 48000.0",
@@ -224,8 +276,9 @@ async fn each_poll_has_its_alarms_and_lines_on_the_dashboard() {
     let target = "GraniteServiceVersion20100801.GetDashboard";
     let answer = polls.bundle.aws().call("monitoring", target, &json!({ "DashboardName": "polls" })).await;
     let body: Value = serde_json::from_str(answer["DashboardBody"].as_str().unwrap()).expect("its text is JSON");
-    let both = r#"(FunctionName="polls-sequin-poll" OR FunctionName="polls-airtable-poll")"#;
+    let all =
+        r#"(FunctionName="polls-sequin-poll" OR FunctionName="polls-airtable-poll" OR FunctionName="polls-odk-poll")"#;
     let invocations = body["widgets"][8]["properties"]["metrics"][0][0]["expression"].as_str().unwrap();
-    assert!(invocations.contains(both), "{invocations}");
+    assert!(invocations.contains(all), "{invocations}");
     assert!(!body.to_string().contains("dynamodb-stream"), "{body:#}");
 }

@@ -14,8 +14,8 @@ use tributary_core::value::Value;
 use tributary_core::version::Version;
 use tributary_core::view::unified;
 use tributary_core::{Error, Kind};
-use tributary_postgres::Postgres;
 use tributary_postgres::connect::Target;
+use tributary_postgres::{Made, Postgres};
 use tributary_tests::Database;
 
 use crate::fixture::target;
@@ -280,6 +280,27 @@ async fn a_view_that_is_as_it_should_be_is_left_alone_and_one_that_was_dropped_c
     again.sink.migrate().await.unwrap();
     assert_eq!(database.rows("select count(*) from submission_unified").await, ["0"]);
     assert!(again.sink.plan().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_pipeline_begun_anew_has_its_view_and_what_stands_upon_it_is_in_the_way() {
+    let database = Database::new("view_anew").await;
+    let mut survey = Survey::new(&database, TABLES);
+    survey.see(&["note", "person:name"]).await.unwrap();
+    survey.put(r#"{"__id":"one","note":"n","person":[{"__id":"p","$position":0,"name":"Al"}]}"#).await;
+    database.execute("create view dashboard as select note from submission_unified").await;
+    let (views, plain) = (unified(&survey.now).unwrap(), unified(&survey.written).unwrap());
+    let known = survey.now.tables.clone();
+    let holdings = survey.sink.holdings("survey", &known, &views).await.unwrap();
+    assert_eq!(holdings.dependents, ["view dashboard"]);
+    assert_eq!(holdings.views, ["\"submission_unified\""]);
+    let made = Made { tables: &survey.written.tables, known: &known, views: &plain };
+    assert!(survey.sink.recreate("survey", &[], made).await.is_err());
+    assert_eq!(database.rows("select note from dashboard").await, ["n"]);
+    database.execute("drop view dashboard").await;
+    survey.sink.recreate("survey", &[], made).await.unwrap();
+    assert_eq!(database.rows("select count(*) from submission_unified").await, ["0"]);
+    assert_eq!(database.rows("select to_regclass('submission_person')").await, ["∅"]);
 }
 
 #[tokio::test]

@@ -39,31 +39,39 @@ fn pipeline(seen: &Seen, datastore: &str, lines: &mut Vec<String>) {
     lines.push("      datastore: warehouse".to_owned());
     lines.push("      tables:".to_owned());
     lines.push(format!("        {}:", scalar(&seen.name)));
-    part("key", &seen.key, lines);
-    part("columns", &seen.columns, lines);
-    if seen.key.is_empty() && seen.columns.is_empty() {
+    part("          ", "key", &seen.key, &[], lines);
+    part("          ", "columns", &seen.columns, &seen.others, lines);
+    if seen.key.is_empty() && seen.columns.is_empty() && seen.others.is_empty() {
         lines.push("          columns: {}".to_owned());
     }
+    if !seen.lists.is_empty() {
+        lines.push("          children:".to_owned());
+    }
+    for list in &seen.lists {
+        lines.push(format!("            {}:", scalar(&list.name)));
+        part("              ", "columns", &list.columns, &list.others, lines);
+    }
+    lines.extend(seen.lines.iter().map(|(key, value)| format!("          {key}: {value}")));
     lines.extend(seen.asides.iter().map(|aside| format!("        # {}", aside.trim_end())));
 }
 
-fn part(name: &str, columns: &[Column], lines: &mut Vec<String>) {
-    if columns.is_empty() {
+/// A part of a table, so far to the right.
+fn part(left: &str, name: &str, columns: &[Column], others: &[Column], lines: &mut Vec<String>) {
+    if columns.is_empty() && others.is_empty() {
         return;
     }
-    lines.push(format!("          {name}:"));
-    for column in columns {
-        let mut remark = vec![one_line(&column.label)];
-        remark.extend(Some(one_line(&column.remark)).filter(|text| !text.is_empty()));
-        match place(&column.field) {
-            None => lines.push(format!("            # no path can name the field: {}", remark.join(APART))),
-            Some(path) if path == column.name => {
-                let ty = scalar(&column.ty.to_string());
-                lines.push(beside(format!("            {}: {ty}", scalar(&column.name)), &one_line(&column.remark)));
+    lines.push(format!("{left}{name}:"));
+    for column in columns.iter().chain(others) {
+        let remark: Vec<String> =
+            [&column.label, &column.remark].into_iter().map(|text| one_line(text)).filter(|text| !text.is_empty()).collect();
+        let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
+        match &column.place {
+            None => lines.push(format!("{left}  # no path can name the field: {}", remark.join(APART))),
+            Some(path) if *path == column.name => {
+                lines.push(beside(format!("{left}  {name}: {ty}"), &one_line(&column.remark)));
             }
             Some(path) => {
-                let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
-                let text = format!("            {name}: {{ from: {}, type: {ty} }}", scalar(&path));
+                let text = format!("{left}  {name}: {{ from: {}, type: {ty} }}", scalar(path));
                 lines.push(beside(text, &remark.join(APART)));
             }
         }

@@ -44,7 +44,7 @@ pub(super) fn lower(part: &Named<'_>, place: Place<'_>, report: &mut Report<'_>)
         let ty = type_of(&text_of(part.body, &part.name.text, report)?, place, report);
         let from = own_path(&part.name, report);
         let column = Column { name: name?, ty: ty?, role: Role::Data, default: None };
-        let binding = Binding { from: from?, on_error: OnError::DeadLetter };
+        let binding = Binding { from: from?, on_error: unless_said(&column.ty, place) };
         return Some(Lowered { column, binding, span: part.name.span.clone() });
     }
     let fields = part.open("a column", KEYS, report)?;
@@ -59,16 +59,25 @@ pub(super) fn lower(part: &Named<'_>, place: Place<'_>, report: &mut Report<'_>)
     };
     let default = fields.get("default").map(|node| default(node, &fields, ty.as_ref(), place, report));
     let on_error = fields.get("on_error").map(|node| on_error(node, ty.as_ref(), place, report));
+    let ty = ty?;
+    let on_error = on_error.unwrap_or(Some(unless_said(&ty, place)))?;
     Some(Lowered {
         column: Column {
             name: name?,
-            ty: ty?,
+            ty,
             role: Role::Data,
             default: default.map_or(Some(None), |default| default.map(Some))?,
         },
-        binding: Binding { from: from?, on_error: on_error.unwrap_or(Some(OnError::DeadLetter))? },
+        binding: Binding { from: from?, on_error },
         span: part.name.span.clone(),
     })
+}
+
+/// What happens to a value that doesn't fit where the mapping says nothing. What people and devices have typed into a form is
+/// not refused for one answer; what only the server can read, only the server can refuse.
+fn unless_said(ty: &ColumnType, place: Place<'_>) -> OnError {
+    let lenient = matches!(place.source, Some(SourceKind::Odk(_)));
+    if lenient && !place.key && !ty.read_by_server() { OnError::Null } else { OnError::DeadLetter }
 }
 
 /// The field that is named like the column.

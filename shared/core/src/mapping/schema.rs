@@ -160,7 +160,7 @@ pub(super) struct WholeColumn {
     ty: String,
     /// What stands there when the source says nothing.
     default: Option<Literal>,
-    /// What happens when a value doesn't fit the type; `dead_letter` by default.
+    /// What happens when a value doesn't fit the type; `dead_letter` by default, `null` for answers to a form of ODK Central.
     on_error: Option<OnError>,
 }
 

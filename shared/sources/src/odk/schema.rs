@@ -67,6 +67,15 @@ struct Told {
 }
 
 impl Field {
+    /// What somebody should know of it beside its type.
+    pub fn remark(&self) -> &str {
+        match self.kind {
+            Kind::Choices => "some of several choices",
+            Kind::File => "the name of a file",
+            _ => &self.word,
+        }
+    }
+
     /// Its path from the submission on, lists and groups joined by dots: `person_details.occupancy.since`.
     pub fn whole_path(&self) -> String {
         let list = self.list.iter().map(String::as_str);
@@ -146,6 +155,13 @@ impl Schema {
     /// `person_details.income`. One comes after the one that it is in.
     pub fn lists(&self) -> Vec<String> {
         self.lists.clone()
+    }
+}
+
+impl Kind {
+    /// Whether it holds the name of a file that can be fetched.
+    pub fn is_file(self) -> bool {
+        self == Kind::File
     }
 }
 
