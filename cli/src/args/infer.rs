@@ -72,7 +72,6 @@ pub(crate) enum Protocol {
 }
 
 #[derive(Clone, Debug, Arguments)]
-#[group(id = "sets", required = true, multiple = true, args = ["forms", "datasets"])]
 pub(crate) struct InferOdk {
     /// The server's address.
     #[arg(long, value_name = "URL")]

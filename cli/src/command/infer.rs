@@ -83,6 +83,12 @@ struct Column {
     remark: String,
 }
 
+impl Column {
+    fn label(&self) -> &str {
+        if self.label.is_empty() { &self.field } else { &self.label }
+    }
+}
+
 /// Columns with names of their own; `taken` are those of others.
 fn columns(fields: impl IntoIterator<Item = (String, String, ColumnType, String)>, taken: &[String]) -> Vec<Column> {
     const OURS: [&str; 8] =
@@ -147,7 +153,7 @@ fn draft_is_fine(draft: &str) -> bool {
 }
 
 fn document(seen: &Seen) -> serde_json::Value {
-    let column = |column: &Column| json!({ "column": column.name, "field": column.field, "label": column.label, "type": column.ty.to_string() });
+    let column = |column: &Column| json!({ "column": column.name, "field": column.field, "label": column.label(), "type": column.ty.to_string() });
     let all: Vec<_> = seen.key.iter().chain(&seen.columns).map(column).collect();
     let mut document = json!({ "table": seen.name, "of": seen.title, "columns": all });
     if !seen.lists.is_empty() {

@@ -13,12 +13,12 @@ use crate::program::{Program, Said, snapshot, tributary};
 const HOMES: &str = "tblHOMES000000001";
 
 /// The servers live on this thread, so the program is waited for on another.
-async fn run(program: Program) -> Said {
+pub(crate) async fn run(program: Program) -> Said {
     tokio::task::spawn_blocking(move || program.run()).await.unwrap()
 }
 
 /// Without the port of a server.
-fn shown(said: &Said, url: &str) -> Said {
+pub(crate) fn shown(said: &Said, url: &str) -> Said {
     let clean = |text: &str| text.replace(url, "http://here").replace(&url.replace("http://", ""), "here");
     Said { stdout: clean(&said.stdout), stderr: clean(&said.stderr), code: said.code }
 }

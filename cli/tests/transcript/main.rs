@@ -5,6 +5,7 @@
 mod demo;
 mod dynamodb;
 mod infer;
+mod infer_odk;
 mod local;
 mod offline;
 mod operate;

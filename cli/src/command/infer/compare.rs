@@ -1,17 +1,18 @@
 //! How a source differs from what a mapping makes of it.
 
+mod uses;
+
 use std::fmt;
 
 use serde_json::json;
 use tributary_core::column_type::{Base, ColumnType};
-use tributary_core::expr::Names;
-use tributary_core::path::Step;
-use tributary_core::pipeline::{From, Pipeline, Scope};
+use tributary_core::pipeline::Pipeline;
 
-use super::draft::{APART, one_line, place, scalar};
+use super::draft::{APART, one_line, scalar};
 use super::{Answer, Column, Seen};
 use crate::failure::{End, Failure};
 use crate::output::Output;
+use uses::Uses;
 
 /// A difference.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,71 +70,22 @@ pub(super) fn print(
     Ok(if differs { End::Failed } else { End::Fine })
 }
 
-/// A column of the mapping that takes a field, or something inside of it.
-struct Use<'p> {
-    column: String,
-    field: String,
-    /// The column's type, where it takes the field whole.
-    ty: Option<&'p ColumnType>,
-}
-
-fn uses(pipeline: &Pipeline) -> (Vec<Use<'_>>, bool) {
-    let mut all: Vec<Use<'_>> = Vec::new();
-    let mut has_all = false;
-    for (table, route) in pipeline.tables.iter().zip(&pipeline.routes) {
-        let of_root = matches!(route.scope, Scope::Root);
-        let shown = |name: &str| format!("{}.{name}", table.qualified_name());
-        if let Scope::Document(path) | Scope::Elements(path) = &route.scope {
-            let field = path.first_field().unwrap_or_default().to_owned();
-            all.push(Use { column: format!("table {}", table.qualified_name()), field, ty: None });
-        }
-        has_all |= route.auto;
-        let columns = table.key.iter().zip(&route.key).chain(table.columns.iter().zip(&route.columns));
-        for (column, binding) in columns {
-            let names = match &binding.from {
-                From::Root(path) => vec![(path.first_field(), path.steps())],
-                From::Row(path) if of_root => vec![(path.first_field(), path.steps())],
-                From::Whole if of_root => {
-                    has_all = true;
-                    continue;
-                }
-                From::Program(program) => {
-                    let names =
-                        if of_root { program.row_fields().and(program.root_fields()) } else { program.root_fields() };
-                    match names {
-                        Names::All => has_all = true,
-                        Names::These(names) => all.extend(names.into_iter().map(|field| Use {
-                            column: shown(&column.name),
-                            field,
-                            ty: None,
-                        })),
-                    }
-                    continue;
-                }
-                From::Row(_) | From::Whole | From::Index | From::Nothing => continue,
-            };
-            for (field, steps) in names {
-                let ty = matches!(steps, [Step::Field(_)]).then_some(&column.ty);
-                all.push(Use { column: shown(&column.name), field: field.unwrap_or_default().to_owned(), ty });
-            }
-        }
-    }
-    let reserved = pipeline.source.kind.reserved_fields();
-    all.retain(|one| !reserved.contains(&one.field.as_str()));
-    (all, has_all)
-}
-
 fn differences(seen: &Seen, pipeline: &Pipeline, text: &str) -> Vec<Difference> {
-    let (uses, has_all) = uses(pipeline);
-    let fields: Vec<&Column> = seen.key.iter().chain(&seen.columns).collect();
-    let find = |name: &str| {
-        let by_id = fields.iter().find(|column| column.field == name);
-        by_id.or_else(|| fields.iter().find(|column| column.label == name)).copied()
-    };
+    let uses = Uses::of(pipeline);
     let mut found = Vec::new();
-    for one in &uses {
-        let Some(column) = find(&one.field) else {
-            if seen.is_whole {
+    for one in &uses.all {
+        let columns: Vec<&Column> = match &one.list {
+            None => seen.key.iter().chain(&seen.columns).collect(),
+            // Of a list that is gone its table says so.
+            Some(list) => match seen.lists.iter().find(|other| other.name == *list) {
+                Some(list) => list.columns.iter().collect(),
+                None => continue,
+            },
+        };
+        let Some(column) = find(&columns, &one.field) else {
+            let is_list = one.list.is_none() && seen.lists.iter().any(|list| list.name == one.field);
+            let is_near = columns.iter().any(|column| uses.is_near(&one.field, &column.field));
+            if seen.is_whole && !is_list && !is_near {
                 found.push(Difference {
                     what: "gone",
                     field: one.field.clone(),
@@ -144,7 +96,7 @@ fn differences(seen: &Seen, pipeline: &Pipeline, text: &str) -> Vec<Difference> 
         };
         if column.field != column.label
             && one.field == column.field
-            && let Some(comment) = written_comment(text, &column.field)
+            && let Some(comment) = written_comment(text, &column.field).filter(|_| !column.label.is_empty())
             && !is_of(comment, &one_line(&column.label))
         {
             let old = comment.split(APART).next().unwrap_or_default();
@@ -153,22 +105,50 @@ fn differences(seen: &Seen, pipeline: &Pipeline, text: &str) -> Vec<Difference> 
             found.push(Difference { what: "renamed", field: one.field.clone(), text });
         }
         if let Some(ty) = one.ty.filter(|ty| !holds(ty, &column.ty)) {
-            let text = format!("`{}` holds {} now; {} is {ty}", column.label, column.ty, one.column);
+            let text = format!("`{}` holds {} now; {} is {ty}", column.label(), column.ty, one.column);
             found.push(Difference { what: "type", field: one.field.clone(), text });
         }
     }
     found.dedup();
-    if !has_all {
-        let is_used =
-            |column: &Column| uses.iter().any(|one| find(&one.field).is_some_and(|used| std::ptr::eq(used, column)));
-        for column in fields.iter().filter(|column| !is_used(column)) {
-            let from = place(&column.field).map(|path| scalar(&path)).unwrap_or_default();
-            let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
-            let text = format!("{name}: {{ from: {from}, type: {ty} }}   # {}", column.label);
-            found.push(Difference { what: "new", field: column.field.clone(), text });
+    found.extend(unused(&uses, None, &seen.key.iter().chain(&seen.columns).collect::<Vec<_>>()));
+    for list in &seen.lists {
+        if uses.has_table(&list.name) {
+            found.extend(unused(&uses, Some(&list.name), &list.columns.iter().collect::<Vec<_>>()));
+        } else if !uses.follows_lists {
+            let text = format!("children: {{ {}: auto }}", scalar(&list.name));
+            found.push(Difference { what: "new", field: list.name.clone(), text });
         }
     }
     found
+}
+
+/// By id, else by what people call it.
+fn find<'c>(columns: &[&'c Column], name: &str) -> Option<&'c Column> {
+    let by_id = columns.iter().find(|column| column.field == name);
+    by_id.or_else(|| columns.iter().find(|column| !column.label.is_empty() && column.label == name)).copied()
+}
+
+/// The fields of an item or of a list's elements of which no column is made.
+fn unused(uses: &Uses<'_>, list: Option<&str>, columns: &[&Column]) -> Vec<Difference> {
+    if uses.takes_all(list) {
+        return Vec::new();
+    }
+    let is_used = |column: &Column| {
+        uses.all.iter().filter(|one| one.list.as_deref() == list).any(|one| {
+            let is_it = find(columns, &one.field).is_some_and(|used| std::ptr::eq(used, column));
+            is_it || uses.is_near(&one.field, &column.field)
+        })
+    };
+    let new = |column: &&Column| {
+        let from = column.place.as_deref().map(scalar).unwrap_or_default();
+        let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
+        let of = list.map(|list| format!("{list}: ")).unwrap_or_default();
+        let label = if column.label.is_empty() { &column.remark } else { &column.label };
+        let text = format!("{of}{name}: {{ from: {from}, type: {ty} }}");
+        let text = if label.is_empty() { text } else { format!("{text}   # {label}") };
+        Difference { what: "new", field: column.field.clone(), text }
+    };
+    columns.iter().filter(|column| !is_used(column)).map(new).collect()
 }
 
 /// The comment beside a field's id: in a draft it begins with what the field is called.

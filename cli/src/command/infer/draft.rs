@@ -62,8 +62,11 @@ fn part(left: &str, name: &str, columns: &[Column], others: &[Column], lines: &m
     }
     lines.push(format!("{left}{name}:"));
     for column in columns.iter().chain(others) {
-        let remark: Vec<String> =
-            [&column.label, &column.remark].into_iter().map(|text| one_line(text)).filter(|text| !text.is_empty()).collect();
+        let remark: Vec<String> = [&column.label, &column.remark]
+            .into_iter()
+            .map(|text| one_line(text))
+            .filter(|text| !text.is_empty())
+            .collect();
         let (name, ty) = (scalar(&column.name), scalar(&column.ty.to_string()));
         match &column.place {
             None => lines.push(format!("{left}  # no path can name the field: {}", remark.join(APART))),

@@ -3,7 +3,7 @@
 use tributary_core::auto::{self, column_name};
 use tributary_core::column_type::{Base, ColumnType};
 use tributary_core::path::Path;
-use tributary_core::pipeline::{Geo, OdkSet, PARENT, POSITION, RAW, RAW_COLUMN, SYSTEM_COLUMN, SourceKind};
+use tributary_core::pipeline::{Geo, PARENT, POSITION, RAW, RAW_COLUMN, SYSTEM_COLUMN, SourceKind};
 use tributary_core::sink::Unlimited;
 use tributary_core::{Error, Result};
 use tributary_sources::odk::{Card, Central, Login, Schema, Set};
@@ -13,8 +13,11 @@ use super::{Answer, Column, List, Seen, columns};
 use crate::args::InferOdk;
 
 pub(super) async fn ask(args: &InferOdk) -> Result<Answer> {
-    let login =
-        Login { email: secret(&args.email_env)?, password: secret(&args.password_env)?, basic: false };
+    if args.forms.is_empty() && args.datasets.is_empty() {
+        return Err(Error::config("no form and no dataset is named")
+            .with_hint("name some with --form or --dataset; the id of a form stands in the address of its page"));
+    }
+    let login = Login { email: secret(&args.email_env)?, password: secret(&args.password_env)?, basic: false };
     let central = Central::new(&args.base_url, login);
     let form = |form: &String| Set::Submissions { project: args.project, form: form.clone() };
     let dataset = |dataset: &String| Set::Entities { project: args.project, dataset: dataset.clone() };
@@ -63,7 +66,8 @@ fn seen(set: Set, card: &Card, schema: &Schema) -> Seen {
     let lists: Vec<List> = all.iter().map(list).collect();
     let mut remarks = Vec::new();
     if card.key_id.is_some() {
-        remarks.push("its submissions are encrypted: of those only what the server says of them can be read".to_owned());
+        remarks
+            .push("its submissions are encrypted: of those only what the server says of them can be read".to_owned());
     }
     if schema.fields().iter().any(|field| field.kind.is_file()) {
         remarks.push("`attachments: { to: { s3: my-bucket } }` beside `tables:` fetches its files".to_owned());
@@ -72,11 +76,7 @@ fn seen(set: Set, card: &Card, schema: &Schema) -> Seen {
         title,
         lines: lists.first().map(|_| ("view", scalar(&format!("{name}_unified")))).into_iter().collect(),
         name,
-        source: vec![
-            ("project", project.to_string(), ""),
-            (key, scalar(&id), ""),
-            ("every", "5m".into(), ""),
-        ],
+        source: vec![("project", project.to_string(), ""), (key, scalar(&id), ""), ("every", "5m".into(), "")],
         key: Vec::new(),
         columns: of_fields(schema, None, &["submission_id", "entity_id", SYSTEM_COLUMN, RAW_COLUMN]),
         others: vec![other(RAW_COLUMN, Base::Jsonb, RAW, "the row as it was sent")],
@@ -84,9 +84,9 @@ fn seen(set: Set, card: &Card, schema: &Schema) -> Seen {
         asides: Vec::new(),
         remarks,
         is_whole: true,
-        is_read_by: Box::new(move |pipeline| {
-            matches!(&pipeline.source.kind, SourceKind::Odk(source) if Set::of(source) == set)
-        }),
+        is_read_by: Box::new(
+            move |pipeline| matches!(&pipeline.source.kind, SourceKind::Odk(source) if Set::of(source) == set),
+        ),
     }
 }
 
