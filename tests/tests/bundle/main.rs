@@ -10,6 +10,7 @@ mod fixture;
 mod flow;
 mod given_up;
 mod outage;
+mod ping;
 mod poison;
 mod polls;
 mod rotation;
