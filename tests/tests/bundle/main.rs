@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "figures, for who asks for them with --nocapture")]
 
 mod backfill;
+mod central;
 mod described;
 mod fixture;
 mod flow;
