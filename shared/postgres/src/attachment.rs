@@ -130,12 +130,19 @@ impl<C: Credentials> Postgres<C> {
             .map_err(failed)
     }
 
-    /// Whether any file is due.
+    /// Ends the waits of files that would wait for longer than a minute: somebody has mended what kept them. How many.
     ///
     /// # Errors
     /// As [`tributary_core::sink::Sink::apply`].
-    pub async fn has_due_files(&mut self, table: &Table) -> Result<bool> {
-        Ok(!self.due_files(table, 1).await?.is_empty())
+    pub async fn wake_files(&mut self, table: &Table) -> Result<u64> {
+        let command = format!(
+            "update {} set attempts = 0, next_try = now() \
+             where not {} and {OPEN} and next_try > now() + interval '1 minute'",
+            relation(table),
+            quote(&table.meta.deleted)
+        );
+        let session = self.session().await?;
+        session.execute(&command, &[]).await.map_err(asking("end the waits of files"))
     }
 
     /// Writes what became of a file, if the lease is still ours: whoever took it over looks for himself. Whether there was

@@ -151,7 +151,7 @@ impl<C: Credentials> Handler<C> {
             let Share { pipeline, records, outcome: Outcome { applied, stale, dead, .. }, lag } = share;
             let (records, applied, stale, dead) = (*records, *applied, *stale, *dead);
             tracing::info!(pipeline, records, applied, stale, rejected = dead, "applied an event");
-            self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag: *lag, overdue: None });
+            self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag: *lag, ..Figures::default() });
         }
         result?;
         if answer.retry_from.is_none() {

@@ -8,6 +8,7 @@
 
 use std::io::Write as _;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::clock::unix_micros;
@@ -30,6 +31,8 @@ pub struct Figures<'a> {
     /// Seconds since the pipeline should have caught up with its source and has not; `None` when it isn't polled, or nobody
     /// knows.
     pub overdue: Option<f64>,
+    /// What became of items, by the words that say it. Only what happened is a metric: each that there ever was is charged for.
+    pub became: &'a [(&'static str, u64)],
 }
 
 /// Prints metrics, or doesn't.
@@ -87,6 +90,8 @@ struct Line<'a> {
     lag_seconds: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     overdue_seconds: Option<f64>,
+    #[serde(flatten)]
+    became: IndexMap<&'static str, u64>,
 }
 
 /// What no pipeline takes, by the hook: it is of no pipeline.
@@ -143,16 +148,18 @@ impl Metric {
 
 impl<'a> Line<'a> {
     fn of(figures: &Figures<'a>, timestamp: i64) -> Self {
-        let Figures { pipeline, records, applied, stale, dead, lag, overdue } = *figures;
+        let Figures { pipeline, records, applied, stale, dead, lag, overdue, became } = *figures;
+        let became: IndexMap<&str, u64> = became.iter().copied().filter(|(_, count)| *count > 0).collect();
         // A metric that is announced must be there; and a clock that is behind the source's makes no negative lag.
         let seconds = |time: Option<f64>| time.filter(|time| time.is_finite()).map(|time| time.max(0.0));
         let (lag_seconds, overdue_seconds) = (seconds(lag), seconds(overdue));
         let announced_lag = if lag_seconds.is_some() { &LAG[..] } else { &[] };
         let announced_overdue = if overdue_seconds.is_some() { &OVERDUE[..] } else { &[] };
-        let metrics = [&COUNTS[..], announced_lag, announced_overdue].concat();
+        let announced: Vec<Metric> = became.keys().map(|name| Metric::count(name)).collect();
+        let metrics = [&COUNTS[..], announced_lag, announced_overdue, &announced].concat();
         let directive = Directive { namespace: NAMESPACE, dimensions: [["pipeline"]], metrics };
         let meta = Meta { timestamp, cloud_watch_metrics: [directive] };
-        Line { meta, pipeline, records, applied, stale, dead, lag_seconds, overdue_seconds }
+        Line { meta, pipeline, records, applied, stale, dead, lag_seconds, overdue_seconds, became }
     }
 }
 
@@ -170,14 +177,16 @@ mod tests {
 
     #[test]
     fn a_line_announces_just_what_it_holds() {
-        let check = |lag: Option<f64>, overdue: Option<f64>, announced: &str, value: &str| {
-            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue };
+        let of = |lag, overdue, became: &[(&'static str, u64)], announced: &str, value: &str| {
+            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue, became };
             let line = serde_json::to_string(&Line::of(&figures, 1_767_225_600_123)).unwrap();
             let expect = format!(
                 r#"{{"_aws":{{"Timestamp":1767225600123,"CloudWatchMetrics":[{{"Namespace":"Tributary","Dimensions":[["pipeline"]],"Metrics":[{{"Name":"records","Unit":"Count"}},{{"Name":"applied","Unit":"Count"}},{{"Name":"stale","Unit":"Count"}},{{"Name":"dead","Unit":"Count"}}{announced}]}}]}},"pipeline":"us\"ers","records":7,"applied":4,"stale":2,"dead":1{value}}}"#
             );
             assert_eq!(line, expect);
         };
+        let check = |lag, overdue, announced: &str, value: &str| of(lag, overdue, &[], announced, value);
+        of(None, None, &[("inserted", 3), ("deleted", 0)], r#",{"Name":"inserted","Unit":"Count"}"#, r#","inserted":3"#);
         let announced = r#",{"Name":"lag_seconds","Unit":"Seconds"}"#;
         check(None, None, "", "");
         check(Some(1.5), None, announced, r#","lag_seconds":1.5"#);

@@ -286,7 +286,7 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
         let lag = at.map(|at| (unix_micros() - at) as f64 / 1e6);
         let (records, pipeline) = (batch.origins.len() as u64, pipeline.name.as_str());
         tracing::info!(pipeline, records, applied, stale, duplicates, rejected = dead, "applied a delivery");
-        self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue: None });
+        self.metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, ..Figures::default() });
         summary.add(applied, stale, duplicates, dead);
         Ok(())
     }

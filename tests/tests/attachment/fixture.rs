@@ -72,6 +72,8 @@ pub(crate) struct Site {
     pub(crate) database: Database,
     pub(crate) mapping: Arc<Mapping>,
     files: Files,
+    /// Whether ticks are asked for by hand.
+    pub(crate) forced: bool,
     version: u128,
 }
 
@@ -85,7 +87,7 @@ impl Site {
         let once = Patience { attempts: 1, first: Duration::ZERO, longest: Duration::ZERO };
         let central = Central::with_patience(&odk.url(), login, once);
         let files = Files { central, store: None, works: Vec::new() };
-        Site { odk, database, mapping, files, version: 0 }
+        Site { odk, database, mapping, files, forced: false, version: 0 }
     }
 
     /// A submission with pictures of these names, of which none is there yet; and its rows.
@@ -147,7 +149,7 @@ impl Site {
         let sinks = Sinks::new(&self.mapping, self.mapping.pipelines.iter(), |_, _| target.clone());
         self.files.works.clear();
         let mut ticker = Ticker::new(Arc::clone(&self.mapping), sinks, &mut self.files).unwrap();
-        let request = Request { force: true, ..Request::default() };
+        let request = Request { force: self.forced, ..Request::default() };
         let report = Box::pin(ticker.tick(&request, budget)).await.unwrap();
         (report, self.files.works.first().copied().unwrap_or_default())
     }

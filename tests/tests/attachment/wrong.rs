@@ -97,6 +97,27 @@ async fn a_place_that_is_not_there_is_tried_with_few() {
 }
 
 #[tokio::test]
+async fn a_tick_by_hand_waits_for_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let mut site = Site::new("files_forced", directory(&place), 1).await;
+    site.submit_whole("a", 0, &["1.jpg", "2.jpg"]).await;
+    for _ in 0..2 {
+        site.odk.fail("attachment", Fault::Problem(500, 500.1));
+        site.odk.fail("attachment", Fault::Problem(500, 500.1));
+        assert_eq!(site.fetch().await.failed, 2);
+        site.pass().await;
+    }
+    site.database.execute("update files set next_try = now() + interval '1 day'").await;
+    assert_eq!(site.fetch().await, stored(0));
+    site.forced = true;
+    site.odk.fail("attachment", Fault::Problem(500, 500.1));
+    let work = site.fetch().await;
+    assert_eq!((work.stored, work.failed), (1, 1));
+    assert!(site.states().await[0].starts_with("1.jpg | failed | ∅ | 1 | "), "it begins to wait anew");
+    assert_eq!(site.fetch().await, stored(0), "and is not tried again and again");
+}
+
+#[tokio::test]
 async fn who_loses_the_lease_writes_nothing_down() {
     let place = tempfile::tempdir().unwrap();
     let mut site = Site::new("files_fenced", directory(&place), 1).await;

@@ -152,7 +152,8 @@ async fn many_deletes_need_two_passes_or_somebody_who_allows_them() {
             assert!(world.odk.world().delete(FORM, id));
             assert!(!purged || world.odk.world().purge(FORM, id));
         }
-        let live = async |world: &World| world.database.rows("select count(*) from submission where not _deleted").await;
+        let live =
+            async |world: &World| world.database.rows("select count(*) from submission where not _deleted").await;
         if !allowed {
             let progress = world.tick().await;
             assert!(progress.notes.iter().any(|note| note.contains("100 of 200 rows")), "{progress:?}");

@@ -65,10 +65,15 @@ pub(crate) struct World {
 impl World {
     /// A form without submissions.
     pub(crate) async fn new(test: &str, more: &str) -> Self {
+        World::of(test, |url| mapping_text(url, more)).await
+    }
+
+    /// A form without submissions, by another mapping.
+    pub(crate) async fn of(test: &str, mapping: impl FnOnce(&str) -> String) -> Self {
         let odk = Odk::start().await;
         odk.world().add_form(FORM, "1", survey::fields());
         let database = Database::new(test).await;
-        let mapping = Arc::new(read(&mapping_text(&odk.url(), more)));
+        let mapping = Arc::new(read(&mapping(&odk.url())));
         let ticker = ticker(&mapping, database.url());
         let mut world = World { odk, database, mapping, ticker };
         for (_, sink) in world.ticker.sinks().iter_mut() {

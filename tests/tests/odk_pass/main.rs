@@ -5,5 +5,8 @@
 #![allow(clippy::print_stdout, reason = "figures, for who asks for them with --nocapture")]
 
 mod change;
+mod entity;
 mod fixture;
 mod history;
+mod key;
+mod trouble;

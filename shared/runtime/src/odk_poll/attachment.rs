@@ -57,7 +57,8 @@ pub struct Work {
 }
 
 /// Fetches the files that are due, as long as `budget` lasts. `store` is kept while a function is warm; nothing is asked of
-/// it, and none is made, before a file is due. Without attachments in the mapping there is nothing to do.
+/// it, and none is made, before a file is due. A run that was asked for by hand doesn't wait for files that failed. Without
+/// attachments in the mapping there is nothing to do.
 ///
 /// # Errors
 /// [`Trouble`] when the login is refused, the lease was lost or the database doesn't answer. What was settled stays.
@@ -75,6 +76,9 @@ pub async fn work<C: Credentials>(
     let wrong = || Error::new(Kind::Bug, format!("the files of `{}` have no table or no lease", pipeline.name));
     let table = pipeline.tables.get(attachments.table).ok_or_else(wrong)?;
     let fence = turn.fence_of(pipeline).cloned().ok_or_else(wrong)?;
+    if turn.is_forced() {
+        turn.sink(pipeline)?.wake_files(table).await?;
+    }
     let first = turn.sink(pipeline)?.due_files(table, limit(0)).await?;
     if first.is_empty() {
         return Ok(Work::default());

@@ -22,6 +22,8 @@ struct Difference {
     missing: Vec<Asked>,
     /// Rows that are in the tables only.
     vanished: Vec<Asked>,
+    /// Rows that are in the tables under several keys.
+    doubled: Vec<Asked>,
     /// Rows in the tables.
     stored: usize,
 }
@@ -129,15 +131,18 @@ impl<C: Credentials> Run<'_, '_, C> {
         let letters = self.lettered().await?;
         let mut asked = difference.missing;
         asked.retain(|row| !letters.contains(&row.id));
+        asked.extend(difference.doubled);
         if !holds {
             asked.extend(difference.vanished);
         }
         if !asked.is_empty() {
             tracing::info!(pipeline = self.name(), rows = asked.len(), "rows differ from the ids at the source");
         }
-        if self.fetch_all(asked).await? == Reach::More {
+        let mut unanswered = HashSet::new();
+        if self.fetch_all(&asked, &mut unanswered).await? == Reach::More {
             return Ok(Reach::More);
         }
+        self.settle_unanswered(&asked, &unanswered).await?;
         if !holds {
             self.state.held = None;
         }
@@ -160,6 +165,8 @@ impl<C: Credentials> Run<'_, '_, C> {
         let Some(ledger) = Ledger::of(pipeline, self.source) else { return Ok(None) };
         let mut missing: HashSet<&str> = ids.iter().map(|id| &**id).collect();
         let mut tombstones: HashMap<Box<str>, u64> = HashMap::new();
+        let may_move = !self.source.is_keyed_by_id();
+        let mut rows: HashMap<Box<str>, Asked> = HashMap::new();
         let mut difference = Difference::default();
         ledger
             .visit(self.turn.sink(pipeline)?, ledger.is_partial, |row| {
@@ -167,9 +174,13 @@ impl<C: Credentials> Run<'_, '_, C> {
                 if row.is_live {
                     difference.stored += 1;
                     missing.remove(&*row.id);
-                    if !is_there {
-                        let (id, first, key) = (row.id, row.first, row.key);
-                        difference.vanished.push(Asked { id, first, is_live: true, key });
+                    let key = row.key.unwrap_or_else(|| row.id.clone());
+                    if may_move {
+                        let known = rows.entry(row.id.clone()).or_insert_with(|| Asked::anew(&row.id, row.first));
+                        known.first = known.first.max(row.first);
+                        known.keys.push(key);
+                    } else if !is_there {
+                        difference.vanished.push(Asked { id: row.id, first: row.first, keys: vec![key] });
                     }
                 } else if is_there && row.was_left_out() {
                     // The mapping wants no row of it.
@@ -179,11 +190,15 @@ impl<C: Credentials> Run<'_, '_, C> {
                 }
             })
             .await?;
-        let asked = |id: &str| {
-            // A tombstone's version must not freeze it.
-            let first = tombstones.get(id).copied().unwrap_or_default();
-            Asked { id: id.into(), first, is_live: false, key: None }
-        };
+        for row in rows.into_values() {
+            if !ids.contains(&row.id) {
+                difference.vanished.push(row);
+            } else if row.keys.len() > 1 {
+                difference.doubled.push(row);
+            }
+        }
+        // A tombstone's version must not freeze it.
+        let asked = |id: &str| Asked::anew(id, tombstones.get(id).copied().unwrap_or_default());
         difference.missing = missing.into_iter().map(asked).collect();
         Ok(Some(difference))
     }

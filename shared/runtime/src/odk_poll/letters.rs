@@ -50,14 +50,7 @@ impl<C: Credentials> Run<'_, '_, C> {
             if !self.has_time() {
                 return Ok(Reach::More);
             }
-            let asked = |letter: &Letter| Asked {
-                id: letter.position.as_str().into(),
-                first: 0,
-                // Whether a row of it is there the ids tell.
-                is_live: false,
-                key: None,
-            };
-            let asked: Vec<Asked> = letters.iter().map(asked).collect();
+            let asked: Vec<Asked> = letters.iter().map(|letter| Asked::anew(&letter.position, 0)).collect();
             let read = self.fetch(&asked).await?;
             let mut open = read.unanswered.clone();
             open.extend(self.apply(read).await?);

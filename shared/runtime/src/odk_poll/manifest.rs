@@ -3,7 +3,7 @@
 //! It finds what moves neither a time nor the gate's mark: files that were taken away, submitters who were renamed, data of
 //! encrypted submissions, rows that a clock that was put back hides from windows of time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tributary_postgres::Credentials;
 use tributary_sources::odk::{Filter, Query, Trouble, View};
@@ -86,12 +86,8 @@ impl<C: Credentials> Run<'_, '_, C> {
                     let differs = |row: &tributary_sources::odk::Row| {
                         let entry = stored.get(&row.id);
                         let is_same = entry.is_some_and(|entry| row.system().map(digest) == Some(entry.digest));
-                        (!is_same && !row.id.is_empty()).then(|| Asked {
-                            id: row.id.clone(),
-                            first: entry.map_or(0, |entry| entry.first),
-                            is_live: entry.is_some(),
-                            key: None,
-                        })
+                        let first = entry.map_or(0, |entry| entry.first);
+                        (!is_same && !row.id.is_empty()).then(|| Asked::anew(&row.id, first))
                     };
                     (Some(leaf(&page)), page.rows.iter().filter_map(differs).collect::<Vec<_>>())
                 }
@@ -100,7 +96,11 @@ impl<C: Credentials> Run<'_, '_, C> {
                 tracing::info!(pipeline = self.name(), rows = differing.len(), "rows differ from the manifest");
             }
             // Before the place moves on: what is not read now is found again.
-            if self.fetch_all(differing).await? == Reach::More {
+            let mut unanswered = HashSet::new();
+            if self.fetch_all(&differing, &mut unanswered).await? == Reach::More {
+                return Ok(Reach::More);
+            }
+            if !unanswered.is_empty() && self.read_all_anew(unanswered.len()).await? {
                 return Ok(Reach::More);
             }
             let Some(pass) = &mut self.state.manifest else { return Ok(Reach::Done) };

@@ -30,21 +30,21 @@ pub(super) struct Sight<'d> {
 
 impl Sight<'_> {
     /// Reads a row. `first` is the least that the first part of its version may be: a row that is known to differ must not
-    /// lose to what was read before, whatever the server's clock says.
-    pub(super) fn read(&self, row: Row, first: u64, into: &mut Read) -> Result<()> {
+    /// lose to what was read before, whatever the server's clock says. Gives its `$id`, if it has one.
+    pub(super) fn read(&self, row: Row, first: u64, into: &mut Read) -> Result<Option<Box<str>>> {
         let first = row.first(self.set).max(first);
         let version = version(first, self.fence, self.request)?;
         let lack = row.system().filter(|_| row.deleted_at().is_none()).and_then(|system| Lack::of(system, first));
         into.lacks.push((row.id.clone(), lack));
-        into.events.push(self.decoder.decode(row, version));
-        Ok(())
+        let event = self.decoder.decode(row, version);
+        let key = event.as_ref().ok().map(|event| event.origin.key.clone());
+        into.events.push(event);
+        Ok(key)
     }
 
-    /// A row of which the server knows nothing any more. `key` is its `$id`, where that isn't its `__id`.
-    pub(super) fn gone(&self, id: &str, key: Option<&str>, first: u64, into: &mut Read) -> Result<()> {
-        let event = self.decoder.gone(key.unwrap_or(id), id, version(first, self.fence, self.request)?);
-        into.lacks.push((id.into(), None));
-        into.events.push(Ok(event));
+    /// A row that isn't at the source any more. `key` is its `$id`.
+    pub(super) fn gone(&self, id: &str, key: &str, first: u64, into: &mut Read) -> Result<()> {
+        into.events.push(Ok(self.decoder.gone(key, id, version(first, self.fence, self.request)?)));
         Ok(())
     }
 }

@@ -108,7 +108,8 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
                 return Ok(Reach::More);
             }
         }
-        Ok(Reach::Done)
+        // Rows that differ may have asked for a pass over all.
+        Ok(if self.state.pass.is_some() { Reach::More } else { Reach::Done })
     }
 
     /// The fields of the source, and what the tables are made of: others than before ask for a pass over all rows.

@@ -39,6 +39,9 @@ pub(super) struct State {
     /// When the last complete manifest began, by our clock, in microseconds since 1970; 0 when one is due.
     #[serde(default)]
     pub(super) manifest_at: i64,
+    /// When all rows were last read because some could not be asked for by their ids, by our clock, in microseconds since 1970.
+    #[serde(default)]
+    pub(super) reread_at: i64,
     /// Rows that vanished and are kept until another pass agrees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) held: Option<Held>,
@@ -130,12 +133,24 @@ impl State {
         self.since.unwrap_or(0).min(start).saturating_sub(overlap)
     }
 
+    /// Whether all rows may be read because some that differ cannot be asked for by their ids: not again and again.
+    pub(super) fn may_read_all_anew(&mut self, now: i64, every: std::time::Duration) -> bool {
+        let is_due = is_over(self.reread_at, now, every);
+        if is_due {
+            self.reread_at = now;
+        }
+        is_due
+    }
+
     /// Whether a manifest is to begin at this time, in microseconds since 1970.
     pub(super) fn begins_manifest(&self, now: i64, every: std::time::Duration) -> bool {
-        let age = now.saturating_sub(self.manifest_at);
-        // By a clock that was put back none would begin for long.
-        self.manifest.is_none() && u128::try_from(age).map_or(true, |age| age >= every.as_micros())
+        self.manifest.is_none() && is_over(self.manifest_at, now, every)
     }
+}
+
+/// Whether so much time is over. By a clock that was put back it would not be for long.
+fn is_over(since: i64, now: i64, time: std::time::Duration) -> bool {
+    u128::try_from(now.saturating_sub(since)).map_or(true, |age| age >= time.as_micros())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Rows that lack something that may still come, of which no timestamp and no mark tells: files, or the data of an
 //! encrypted submission.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tributary_core::value::Value;
 use tributary_postgres::Credentials;
@@ -86,8 +86,8 @@ impl<C: Credentials> Run<'_, '_, C> {
                 None => return Ok(Reach::More),
             }
         }
-        let asked = due.into_iter().map(|(id, lack)| Asked { id, first: lack.first, is_live: true, key: None }).collect();
-        self.fetch_all(asked).await
+        let asked: Vec<Asked> = due.iter().map(|(id, lack)| Asked::anew(id, lack.first)).collect();
+        self.fetch_all(&asked, &mut HashSet::new()).await
     }
 
     /// The rows that lack something, by what is stored.

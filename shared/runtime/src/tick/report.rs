@@ -140,7 +140,15 @@ impl Progress {
             ),
         }
         let (lag, overdue) = (*lag_seconds, self.overdue_seconds);
-        metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue });
+        let became = [
+            ("inserted", inserted),
+            ("updated", updated),
+            ("deleted", deleted),
+            ("restored", restored),
+            ("unchanged", *unchanged),
+            ("attachments", attachments),
+        ];
+        metrics.print(&Figures { pipeline, records, applied, stale, dead, lag, overdue, became: &became });
     }
 }
 

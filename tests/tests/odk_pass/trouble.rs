@@ -1,0 +1,126 @@
+//! What goes wrong in the middle of a pass.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tributary_core::sink::Unlimited;
+use tributary_runtime::tick::Request;
+use tributary_stand_in::odk::{Fault, World as Central, survey};
+
+use crate::change::plain;
+use crate::fixture::*;
+
+/// Removes the row that marks the place after the first page.
+fn purge_the_mark(world: &mut Central) {
+    let mark = world.submissions(FORM, false)[249].clone();
+    assert!(world.delete(FORM, &mark) && world.purge(FORM, &mark));
+}
+
+#[tokio::test]
+async fn a_place_that_is_lost_loses_no_row() {
+    for kind in ["page", "manifest"] {
+        let mut world = World::new("anchor", "").await;
+        plain(&mut world.odk.world(), 600);
+        world.odk.after(kind, 1, purge_the_mark);
+        world.tick().await;
+        world.assert_same().await;
+    }
+    // Rows that are there already are read once more to their end, too.
+    let mut world = World::new("anchor", "").await;
+    plain(&mut world.odk.world(), 600);
+    world.tick().await;
+    let mut fields = survey::fields();
+    fields.retain(|field| field.path != "/legacy_note");
+    world.odk.world().publish(FORM, "2", fields);
+    world.odk.after("page", 1, purge_the_mark);
+    world.tick().await;
+    world.assert_same().await;
+}
+
+#[tokio::test]
+async fn a_page_that_is_short_is_not_the_end() {
+    for fault in [Fault::Short(40), Fault::CutClean(50), Fault::Cut(50)] {
+        let mut world = World::new("short", "").await;
+        plain(&mut world.odk.world(), 300);
+        world.odk.fail("page", fault.clone());
+        world.odk.fail("window", fault.clone());
+        let _ = world.tick_within(&Request::default(), &Unlimited).await;
+        world.tick().await;
+        let found = world.differences().await;
+        assert!(found.is_empty(), "{fault:?}: {found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_in_the_middle_costs_a_login() {
+    let mut world = World::new("session", "").await;
+    plain(&mut world.odk.world(), 600);
+    for kind in ["page", "window", "manifest"] {
+        world.odk.fail(kind, Fault::Expired);
+    }
+    world.tick().await;
+    world.assert_same().await;
+    assert_eq!(world.odk.kinds()["session"], 4);
+}
+
+#[tokio::test]
+async fn who_has_lost_the_lease_writes_nothing_more() {
+    let mut world = World::new("lease", "").await;
+    plain(&mut world.odk.world(), 600);
+    world.odk.world().set_latency(Duration::from_millis(150));
+    let client = world.database.client().await;
+    let take_over = async {
+        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        client.execute("update tributary.lease set fence = fence + 1, holder = 'other', expires_at = now()", &[]).await.unwrap();
+    };
+    let request = Request::default();
+    let (report, ()) = tokio::join!(world.tick_within(&request, &Unlimited), take_over);
+    assert_eq!(report.pipelines()[0].state, "failed", "{report:?}");
+    world.odk.world().set_latency(Duration::ZERO);
+    world.tick().await;
+    world.assert_same().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_was_put_back_freezes_no_row() {
+    let mut world = World::new("clock", "").await;
+    let ids = plain(&mut world.odk.world(), 20);
+    world.tick().await;
+    world.odk.world().set_back(Duration::from_secs(100_000));
+    assert!(world.odk.world().edit(FORM, &ids[3], &json!({ "tenure": "new" })));
+    assert!(world.odk.world().review(FORM, &ids[4], Some("approved")));
+    world.tick().await;
+    world.assert_same().await;
+}
+
+#[tokio::test]
+async fn a_first_pass_goes_on_in_other_environments() {
+    let mut world = World::new("resumed", ", overlap: 1s").await;
+    plain(&mut world.odk.world(), 1_100);
+    world.odk.world().advance(Duration::from_secs(60));
+    world.odk.world().set_latency(Duration::from_millis(60));
+    let mut ticks = 0;
+    loop {
+        ticks += 1;
+        assert!(ticks < 100, "it doesn't end");
+        world.cool_down();
+        // Time for a page or two.
+        let until = Until(std::time::Instant::now() + Duration::from_millis(3_600));
+        let report = world.tick_within(&Request::default(), &until).await;
+        let progress = report.pipelines()[0].clone();
+        assert_eq!(progress.error, None);
+        if progress.state == "drained" {
+            break;
+        }
+        // It lives on meanwhile.
+        let mut central = world.odk.world();
+        let ids = central.submissions(FORM, false);
+        central.delete(FORM, &ids[ids.len() / 2]);
+        central.edit(FORM, &ids[ids.len() / 3], &json!({ "tenure": format!("tick {ticks}") }));
+        central.create(FORM, &json!({ "tenure": "made meanwhile" }));
+    }
+    assert!(ticks > 2, "{ticks}");
+    world.tick().await;
+    world.assert_same().await;
+    println!("{ticks} ticks, {:?}", world.odk.kinds());
+}
