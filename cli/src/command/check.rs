@@ -26,14 +26,19 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<End, Failure> {
     let warnings = warnings.list();
     let tables: usize = mapping.pipelines.iter().map(|pipeline| pipeline.tables.len()).sum();
     let pipelines = mapping.pipelines.len();
-    output.document(
-        || json!({ "mapping": file, "findings": [], "warnings": warnings, "pipelines": pipelines, "tables": tables }),
-    )?;
+    let views: usize = mapping.pipelines.iter().map(|pipeline| pipeline.views.len()).sum();
+    output.document(|| {
+        json!({ "mapping": file, "findings": [], "warnings": warnings, "pipelines": pipelines, "tables": tables, "views": views })
+    })?;
     let hooks = match mapping.triggers.len() {
         0 => String::new(),
         pings => format!(", {}", count(pings, "trigger")),
     };
-    output.line(&format!("{file} is fine: {}, {}{hooks}", count(pipelines, "pipeline"), count(tables, "table")))?;
+    let follow = mapping.pipelines.iter().flat_map(|pipeline| &pipeline.routes).any(|route| route.lists.is_some());
+    let more = if follow { " and those of repeats" } else { "" };
+    let views = if views == 0 { String::new() } else { format!(", {}", count(views, "view")) };
+    let (pipelines, tables) = (count(pipelines, "pipeline"), count(tables, "table"));
+    output.line(&format!("{file} is fine: {pipelines}, {tables}{more}{views}{hooks}"))?;
     Ok(End::Fine)
 }
 

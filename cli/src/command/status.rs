@@ -1,7 +1,14 @@
 //! `tributary status`: how far each pipeline is, what became of its changes, and who runs it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
-use tributary_postgres::{Lease, Status, Tally};
+use tributary_core::auto::{self, Names};
+use tributary_core::pipeline::{Pipeline, View};
+use tributary_core::table::Table;
+use tributary_postgres::{Lease, Postgres, Status, Tally};
+use tributary_runtime::database::Database;
+use tributary_runtime::vault::Vault;
 
 use crate::args::Args;
 use crate::failure::{End, Failure};
@@ -27,12 +34,22 @@ pub(crate) async fn run(args: &Args, output: &mut Output) -> Result<End, Failure
     let mut all = Vec::new();
     for mut sink in sink::all(args, &mapping)? {
         let names: Vec<&str> = sink.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
-        all.extend(sink.postgres.status(&names).await?.into_iter().map(|status| (sink.name.to_owned(), status)));
+        for status in sink.postgres.status(&names).await? {
+            let pipeline = sink.pipelines.iter().find(|pipeline| pipeline.name == status.pipeline);
+            let parts = match pipeline {
+                Some(pipeline) => parts(&mut sink.postgres, pipeline).await?,
+                None => Parts::default(),
+            };
+            all.push((sink.name.clone(), status, parts));
+        }
     }
     output.document(|| json!({ "pipelines": all.iter().map(document).collect::<Vec<_>>() }))?;
-    let rows: Vec<Vec<String>> = all.iter().map(|(_, status)| row(status)).collect();
+    let rows: Vec<Vec<String>> = all.iter().map(|(_, status, _)| row(status)).collect();
     output.table(&HEAD, &HEAD[2..9], &rows)?;
-    for (_, status) in &all {
+    for (_, status, parts) in &all {
+        for line in parts.lines() {
+            output.line(&format!("{}: {line}", status.pipeline))?;
+        }
         if status.open_letters > 0 {
             output
                 .line(&format!("`tributary dead-letters list {}` shows what could not be applied", status.pipeline))?;
@@ -67,7 +84,7 @@ fn runner(lease: Option<&Lease>) -> String {
     }
 }
 
-fn document((datastore, status): &(String, Status)) -> Value {
+fn document((datastore, status, parts): &(String, Status, Parts)) -> Value {
     let tally = |tally: Tally| json!({ "applied": tally.applied, "stale": tally.stale, "dead": tally.dead });
     let stands = status.checkpoints.iter().map(|stand| {
         json!({
@@ -89,5 +106,50 @@ fn document((datastore, status): &(String, Status)) -> Value {
         "day": tally(status.day),
         "dead_letters": { "open": status.open_letters, "waiting": status.waiting_letters },
         "lease": lease,
+        "lists": parts.lists,
+        "views": parts.views,
+        "files": parts.files.iter().cloned().collect::<BTreeMap<_, _>>(),
     })
+}
+
+/// What a pipeline has beside the tables that the mapping names.
+#[derive(Default)]
+struct Parts {
+    /// The tables that lists were given.
+    lists: Vec<String>,
+    views: Vec<String>,
+    /// How many files are in which state.
+    files: Vec<(String, i64)>,
+}
+
+async fn parts(postgres: &mut Postgres<Database<Vault>>, pipeline: &Pipeline) -> Result<Parts, Failure> {
+    let mut parts = Parts::default();
+    if pipeline.routes.iter().any(|route| route.lists.is_some()) {
+        let names = postgres.stored(&pipeline.name, auto::PARTITION).await?;
+        let names = names.as_deref().map(Names::parse).transpose()?.unwrap_or_default();
+        let known = auto::remembered(pipeline, &names)?;
+        parts.lists = known.tables[pipeline.tables.len()..].iter().map(Table::qualified_name).collect();
+    }
+    parts.views = pipeline.views.iter().map(View::qualified_name).collect();
+    if let Some(table) = pipeline.attachments.as_ref().and_then(|files| pipeline.tables.get(files.table)) {
+        parts.files = postgres.files(table).await?;
+    }
+    Ok(parts)
+}
+
+impl Parts {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.lists.is_empty() {
+            lines.push(format!("repeats in {}", self.lists.join(", ")));
+        }
+        if !self.views.is_empty() {
+            lines.push(format!("all together in {}", self.views.join(", ")));
+        }
+        if !self.files.is_empty() {
+            let states: Vec<String> = self.files.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            lines.push(format!("files: {}", states.join(", ")));
+        }
+        lines
+    }
 }

@@ -205,7 +205,7 @@ pub fn remembered(pipeline: &Pipeline, names: &Names) -> Result<Pipeline> {
             }
             let ty = ColumnType::parse(&given.r#type)?;
             // What only the server can read, only the server can refuse.
-            let on_error = if ty.read_by_server() { OnError::DeadLetter } else { OnError::Null };
+            let on_error = if ty.read_by_us() { OnError::Null } else { OnError::DeadLetter };
             route.columns.push(Binding { from: From::Row(kind.path_of(id)), on_error });
             table.columns.push(Column { name: given.column.clone(), ty, role: Role::Data, default: None });
         }

@@ -147,6 +147,12 @@ impl ColumnType {
             )
     }
 
+    /// Whether a value that doesn't fit can be told before the server reads it. Of a geometry of PostGIS only what comes as
+    /// GeoJSON, as the forms of ODK Central give it.
+    pub fn read_by_us(&self) -> bool {
+        !self.read_by_server() || (!self.array && self.base.is_geometry())
+    }
+
     /// Whether the server, not we, reads this type's text: then only it can say that a value doesn't fit.
     pub fn read_by_server(&self) -> bool {
         matches!(self.base, Base::Other { .. })
@@ -188,6 +194,18 @@ fn is_type_name(name: &str) -> bool {
             && w.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
     OF_SEVERAL_WORDS.contains(&name) || name.split('.').count() <= 2 && name.split('.').all(word)
+}
+
+impl Base {
+    /// Whether it is a place on a map, of PostGIS.
+    pub(crate) fn is_geometry(&self) -> bool {
+        match self {
+            Base::Other { name, .. } => {
+                matches!(name.rsplit('.').next(), Some("geometry" | "geography"))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The type as a `create table` names it, modifiers included.

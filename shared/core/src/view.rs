@@ -36,7 +36,7 @@ pub struct ListColumn {
     pub on: Vec<(String, String)>,
     /// The columns that its objects hold.
     pub columns: Vec<String>,
-    /// The columns that its elements are ordered by.
+    /// The columns that its elements are ordered by, before those of the key; none where nothing says where an element stood.
     pub order: Vec<String>,
     /// The lists of its elements.
     pub lists: Vec<ListColumn>,
@@ -56,12 +56,8 @@ pub struct Apart {
 /// # Errors
 /// The first table that cannot be joined.
 pub fn unified(pipeline: &Pipeline) -> Result<Vec<Unified>, Apart> {
-    pipeline.views.iter().enumerate().map(|(view, _)| Plan { pipeline, view }.unified()).collect()
-}
-
-struct Plan<'p> {
-    pipeline: &'p Pipeline,
-    view: usize,
+    let lists = of_lists(pipeline);
+    pipeline.views.iter().enumerate().map(|(view, _)| Plan::of(pipeline, view, &lists).unified()).collect()
 }
 
 /// A table of a list.
@@ -72,103 +68,117 @@ struct OfList<'p> {
     route: &'p Route,
 }
 
+/// The tables of lists, the first of each list.
+fn of_lists(pipeline: &Pipeline) -> Vec<OfList<'_>> {
+    let mut all: Vec<OfList<'_>> = Vec::new();
+    for (at, (table, route)) in pipeline.tables.iter().zip(&pipeline.routes).enumerate() {
+        let Some(list) = list::of(route).filter(|list| list != ATTACHMENTS) else { continue };
+        if !all.iter().any(|one| one.list == list) {
+            all.push(OfList { list, at, table, route });
+        }
+    }
+    all
+}
+
+struct Plan<'p> {
+    /// The view's position.
+    at: usize,
+    view: &'p View,
+    root: &'p Table,
+    route: &'p Route,
+    /// Where in the item each column of the key comes from.
+    items: Vec<Option<&'p Path>>,
+    lists: &'p [OfList<'p>],
+}
+
 impl<'p> Plan<'p> {
+    fn of(pipeline: &'p Pipeline, at: usize, lists: &'p [OfList<'p>]) -> Self {
+        let view = &pipeline.views[at];
+        let (root, route) = (&pipeline.tables[view.table], &pipeline.routes[view.table]);
+        let items = route.key.iter().map(|binding| match &binding.from {
+            From::Row(path) | From::Root(path) => Some(path),
+            _ => None,
+        });
+        Plan { at, view, root, route, items: items.collect(), lists }
+    }
+
     fn unified(&self) -> Result<Unified, Apart> {
-        let view = &self.pipeline.views[self.view];
-        let (root, route) = (&self.pipeline.tables[view.table], &self.pipeline.routes[view.table]);
-        let lists = self.lists();
-        let items: Vec<Option<&Path>> = route.key.iter().map(|binding| item_path(&binding.from)).collect();
-        if route.lists.is_some() && items != [Some(&Path::field(RECORD_ID))] {
-            return Err(Apart { view: self.view, table: None });
+        if self.route.lists.is_some() && self.items != [Some(&Path::field(RECORD_ID))] {
+            return Err(Apart { view: self.at, table: None });
         }
         let is_shown = |name: &str| name != RAW_COLUMN && name != SYSTEM_COLUMN;
-        let columns = root.columns.iter().filter(|column| column.role == Role::Data && is_shown(&column.name));
-        let columns: Vec<String> = root.key.iter().chain(columns).map(|column| column.name.clone()).collect();
+        let columns = self.root.columns.iter().filter(|column| column.role == Role::Data && is_shown(&column.name));
+        let columns: Vec<String> = self.root.key.iter().chain(columns).map(|column| column.name.clone()).collect();
         let mut taken: BTreeSet<String> = columns.iter().cloned().collect();
-        let mut tops = Vec::new();
-        for one in lists.iter().filter(|one| outer(one, &lists).is_none()) {
-            let on = self.on_root(one, root, &items)?;
-            tops.push(self.column(one, one.list.replace('.', "_"), on, &lists, root, &items, &mut taken)?);
-        }
-        Ok(Unified { view: view.clone(), root: root.clone(), columns, lists: tops })
+        let tops = self.lists.iter().filter(|one| self.outer(one).is_none());
+        let lists = tops.map(|one| self.column(one, None, &mut taken)).collect::<Result<_, _>>()?;
+        Ok(Unified { view: self.view.clone(), root: self.root.clone(), columns, lists })
     }
 
-    /// The tables of lists, the first of each list.
-    fn lists(&self) -> Vec<OfList<'p>> {
-        let mut all: Vec<OfList<'p>> = Vec::new();
-        for (at, (table, route)) in self.pipeline.tables.iter().zip(&self.pipeline.routes).enumerate() {
-            let Some(list) = list::of(route).filter(|list| list != ATTACHMENTS) else { continue };
-            if !all.iter().any(|one| one.list == list) {
-                all.push(OfList { list, at, table, route });
-            }
-        }
-        all
-    }
-
-    /// By which columns the rows of a list belong to an item.
-    fn on_root(&self, one: &OfList<'_>, root: &Table, items: &[Option<&Path>]) -> Result<Vec<(String, String)>, Apart> {
-        let apart = Apart { view: self.view, table: Some(one.at) };
-        let parent = one.table.children.as_ref().map(|children| &children.parent[..]).unwrap_or_default();
+    /// Which columns of a list's table equal which of the key of the items.
+    fn on_items(&self, one: &OfList<'_>) -> Result<Vec<(String, String)>, Apart> {
+        let apart = Apart { view: self.at, table: Some(one.at) };
         let mut on = Vec::new();
-        for position in parent {
-            let path = item_path_of_element(&one.route.key[*position].from).ok_or(apart)?;
-            let at = items.iter().position(|item| *item == Some(path)).ok_or(apart)?;
-            on.push((one.table.key[*position].name.clone(), root.key[at].name.clone()));
+        for position in parents(one) {
+            let From::Root(path) = &one.route.key[*position].from else { return Err(apart) };
+            let at = self.items.iter().position(|item| *item == Some(path)).ok_or(apart)?;
+            on.push((one.table.key[*position].name.clone(), self.root.key[at].name.clone()));
         }
-        if on.is_empty() || on.len() != items.len() { Err(apart) } else { Ok(on) }
+        if on.is_empty() || on.len() != self.items.len() { Err(apart) } else { Ok(on) }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a list and those inside of it have in common")]
+    /// Which columns of a list's table equal which of the table of the list that holds it: by the item as well as by the
+    /// element, so that the index of the key helps.
+    fn on_elements(&self, one: &OfList<'_>, outer: &OfList<'_>) -> Result<Vec<(String, String)>, Apart> {
+        let of_outer = self.on_items(outer)?;
+        let same = |(ours, item): (String, String)| {
+            let theirs = of_outer.iter().find(|(_, of_item)| *of_item == item)?;
+            Some((ours, theirs.0.clone()))
+        };
+        let mut on: Vec<(String, String)> = self.on_items(one)?.into_iter().filter_map(same).collect();
+        if let (Some(ours), Some(theirs)) = (reading(one, PARENT), reading(outer, ELEMENT_ID)) {
+            on.push((ours.to_owned(), theirs.to_owned()));
+        }
+        Ok(on)
+    }
+
+    /// A list within the items, or within the elements of another.
     fn column(
         &self,
         one: &OfList<'_>,
-        name: String,
-        on: Vec<(String, String)>,
-        lists: &[OfList<'_>],
-        root: &Table,
-        items: &[Option<&Path>],
+        outer: Option<&OfList<'_>>,
         taken: &mut BTreeSet<String>,
     ) -> Result<ListColumn, Apart> {
-        let name = free(&name, |name| taken.contains(name));
-        taken.insert(name.clone());
-        let parent = one.table.children.as_ref().map(|children| &children.parent[..]).unwrap_or_default();
-        let links = reading(one, PARENT);
-        let keys = one.table.key.iter().enumerate().filter(|(at, _)| !parent.contains(at)).map(|(_, column)| column);
-        let data = one.table.columns.iter().filter(|column| column.role == Role::Data);
-        let columns = keys.chain(data).map(|column| column.name.clone()).filter(|name| links != Some(name.as_str()));
-        let columns: Vec<String> = columns.collect();
-        let order = match position_of(one) {
-            Some(position) => vec![position.to_owned()],
-            None => one.table.key.iter().map(|column| column.name.clone()).collect(),
+        let (own, on) = match outer {
+            None => (&one.list[..], self.on_items(one)?),
+            Some(outer) => (&one.list[outer.list.len() + 1..], self.on_elements(one, outer)?),
         };
+        let name = free(&own.replace('.', "_"), |name| taken.contains(name));
+        taken.insert(name.clone());
+        let link = reading(one, PARENT);
+        let keys = one.table.key.iter().enumerate().filter(|(at, _)| !parents(one).contains(at)).map(|(_, key)| key);
+        let data = one.table.columns.iter().filter(|column| column.role == Role::Data);
+        let columns = keys.chain(data).map(|column| &column.name).filter(|name| link != Some(name.as_str()));
+        let columns: Vec<String> = columns.cloned().collect();
         let mut inner_taken: BTreeSet<String> = columns.iter().cloned().collect();
-        let mut inner = Vec::new();
-        for other in lists.iter().filter(|other| outer(other, lists).is_some_and(|outer| outer.at == one.at)) {
-            // By the item as well as by the element, so that an index of the key helps.
-            let of_item = self.on_root(other, root, items)?;
-            let mut on: Vec<(String, String)> = of_item
-                .into_iter()
-                .filter_map(|(theirs, roots)| {
-                    let here = self.on_root(one, root, items).ok()?;
-                    Some((theirs, here.into_iter().find(|(_, of_root)| *of_root == roots)?.0))
-                })
-                .collect();
-            if let (Some(theirs), Some(ours)) = (reading(other, PARENT), reading(one, ELEMENT_ID)) {
-                on.push((theirs.to_owned(), ours.to_owned()));
-            }
-            let name = other.list[one.list.len() + 1..].replace('.', "_");
-            inner.push(self.column(other, name, on, lists, root, items, &mut inner_taken)?);
-        }
-        Ok(ListColumn { name, table: one.table.clone(), on, columns, order, lists: inner })
+        let inner = self.lists.iter().filter(|inner| self.outer(inner).is_some_and(|outer| outer.at == one.at));
+        let lists = inner.map(|inner| self.column(inner, Some(one), &mut inner_taken)).collect::<Result<_, _>>()?;
+        let order = position_of(one).map(str::to_owned).into_iter().collect();
+        Ok(ListColumn { name, table: one.table.clone(), on, columns, order, lists })
+    }
+
+    /// The list whose elements hold this one, where the rows say to which they belong.
+    fn outer(&self, one: &OfList<'_>) -> Option<&OfList<'p>> {
+        let holds =
+            |outer: &&OfList<'_>| one.list.strip_prefix(outer.list.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let nearest = self.lists.iter().filter(holds).max_by_key(|outer| outer.list.len())?;
+        (reading(one, PARENT).is_some() && reading(nearest, ELEMENT_ID).is_some()).then_some(nearest)
     }
 }
 
-/// The list whose elements hold this one, where the rows say to which they belong.
-fn outer<'l, 'p>(one: &OfList<'_>, lists: &'l [OfList<'p>]) -> Option<&'l OfList<'p>> {
-    let holds =
-        |outer: &&OfList<'_>| one.list.strip_prefix(outer.list.as_str()).is_some_and(|rest| rest.starts_with('.'));
-    let nearest = lists.iter().filter(holds).max_by_key(|outer| outer.list.len())?;
-    (reading(one, PARENT).is_some() && reading(nearest, ELEMENT_ID).is_some()).then_some(nearest)
+/// Which columns of the key of a list's table name the item.
+fn parents<'t>(one: &OfList<'t>) -> &'t [usize] {
+    one.table.children.as_ref().map(|children| &children.parent[..]).unwrap_or_default()
 }
 
 /// The column of an element's table that holds this field of the element.
@@ -186,20 +196,4 @@ fn column_where<'t>(one: &OfList<'t>, is_it: impl Fn(&Binding) -> bool) -> Optio
     let columns = one.table.key.iter().chain(&one.table.columns);
     let mut all = columns.zip(one.route.key.iter().chain(&one.route.columns));
     all.find(|(_, binding)| is_it(binding)).map(|(column, _)| column.name.as_str())
-}
-
-/// The place in the item that a column of a table of items takes.
-fn item_path(from: &From) -> Option<&Path> {
-    match from {
-        From::Row(path) | From::Root(path) => Some(path),
-        _ => None,
-    }
-}
-
-/// The place in the item that a column of a table of elements takes.
-fn item_path_of_element(from: &From) -> Option<&Path> {
-    match from {
-        From::Root(path) => Some(path),
-        _ => None,
-    }
 }

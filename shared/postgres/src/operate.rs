@@ -92,6 +92,14 @@ impl<C: Credentials> Postgres<C> {
         status::read(self.own_tables().await?.client(), pipelines).await
     }
 
+    /// How many files of a table of files are in which state, by its name; none where the table has no queue yet.
+    ///
+    /// # Errors
+    /// As [`tributary_core::sink::Sink::apply`].
+    pub async fn files(&mut self, table: &tributary_core::table::Table) -> Result<Vec<(String, i64)>> {
+        status::files(&self.own_tables().await?, table).await
+    }
+
     /// Removes tombstones whose time is up, and old statistics; how many rows. Tombstones of a pipeline with open dead
     /// letters stay: a replay of one could bring a row back.
     ///

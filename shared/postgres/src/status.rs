@@ -3,8 +3,12 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tributary_core::Result;
+use tributary_core::table::Table;
 
+use crate::catalog;
 use crate::operate::asking;
+use crate::session::Session;
+use crate::sql::{quote, relation};
 
 /// How a pipeline is doing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -119,4 +123,19 @@ pub(crate) async fn read(client: &Client, pipelines: &[&str]) -> Result<Vec<Stat
         }
     }
     Ok(all)
+}
+
+/// How many files are in which state. The column stands beside the mapped ones, once somebody has queued files.
+pub(crate) async fn files(session: &Session, table: &Table) -> Result<Vec<(String, i64)>> {
+    let found = catalog::read(session, std::slice::from_ref(table)).await?.pop().flatten();
+    if !found.is_some_and(|found| found.columns.contains_key("state")) {
+        return Ok(Vec::new());
+    }
+    let query = format!(
+        "select state, count(*) from {} where not {} group by 1 order by 1",
+        relation(table),
+        quote(&table.meta.deleted)
+    );
+    let rows = session.client().query_typed(&query, &[]).await.map_err(asking("count files"))?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }

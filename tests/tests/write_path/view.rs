@@ -304,6 +304,24 @@ async fn a_pipeline_begun_anew_has_its_view_and_what_stands_upon_it_is_in_the_wa
 }
 
 #[tokio::test]
+async fn a_place_is_sent_to_postgis_as_geojson() {
+    let database = Database::new("view_geometry").await;
+    // PostGIS isn't here; as it does, this type reads GeoJSON from text.
+    database.execute("create domain geometry as jsonb check (value ? 'coordinates')").await;
+    let mut survey = Survey::new(&database, TABLES);
+    survey.see(&["place geometry", "person:home geometry"]).await.unwrap();
+    let point = r#"{"type":"Point","coordinates":[1,2.5],"properties":{"accuracy":4}}"#;
+    survey
+        .put(&format!(r#"{{"__id":"one","place":{point},"person":[{{"__id":"p","$position":0,"home":{point}}}]}}"#))
+        .await;
+    survey.put(r#"{"__id":"two","place":{"type":"LineString","coordinates":[[1,2]]}}"#).await;
+    let shown = "select place -> 'coordinates', person -> 0 -> 'home' ->> 'type' from submission_unified order by submission_id";
+    assert_eq!(database.rows(shown).await, ["[1, 2.5] | Point", "∅ | ∅"]);
+    let note = "GeoJSON with bad coordinates where geometry is expected";
+    assert_eq!(database.rows("select _errors ->> 'place' from submission where submission_id = 'two'").await, [note]);
+}
+
+#[tokio::test]
 async fn two_that_make_it_at_once_both_succeed() {
     let database = Database::new("view_race").await;
     let mut first = Survey::new(&database, TABLES);

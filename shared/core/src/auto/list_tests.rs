@@ -135,6 +135,22 @@ fn lists_become_tables_and_stay_the_same_tables() {
 }
 
 #[test]
+fn a_list_without_fields_is_a_table_all_the_same() {
+    let mut survey = Followed::new("s: { columns: { note: text }, children: auto }");
+    let bare = Field { id: String::new(), list: Some("people".into()), name: String::new(), ty: None };
+    let fields = [field("note"), field("people.income:amount"), bare];
+    survey.names = expand(&survey.pipeline, Known::All(&fields), &survey.names, &survey.existing).unwrap().names;
+    survey.see(
+        &["note", "people.income:amount", "people:name"],
+        &[
+            "s: note, _system <- __system",
+            "s_people_income: parent_id <- $parent, position <- $position, amount",
+            "s_people: position <- $position, name",
+        ],
+    );
+}
+
+#[test]
 fn names_of_lists_give_way_to_what_is_there() {
     let mut survey = Followed::new(
         "s: { columns: { note: text }, children: { people: { table: s_dogs, columns: auto }, '*': auto }, view: s_cats }, \

@@ -26,6 +26,7 @@ mod array;
 mod binary;
 mod boolean;
 mod calendar;
+mod geometry;
 mod iso;
 mod json;
 mod misfit;
@@ -77,6 +78,7 @@ fn scalar(value: &Value, base: &Base) -> Result<Cell, Misfit> {
         Base::Time => time::time(value),
         Base::Timestamp | Base::Timestamptz => time::timestamp(value, base),
         Base::Json | Base::Jsonb => json_text(value).map(|text| Cell::Text(text.into())),
+        Base::Other { .. } if base.is_geometry() => geometry::geometry(value, base),
         Base::Other { .. } => text::literal(value, base),
     }
 }

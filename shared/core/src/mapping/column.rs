@@ -77,7 +77,7 @@ pub(super) fn lower(part: &Named<'_>, place: Place<'_>, report: &mut Report<'_>)
 /// not refused for one answer; what only the server can read, only the server can refuse.
 fn unless_said(ty: &ColumnType, place: Place<'_>) -> OnError {
     let lenient = matches!(place.source, Some(SourceKind::Odk(_)));
-    if lenient && !place.key && !ty.read_by_server() { OnError::Null } else { OnError::DeadLetter }
+    if lenient && !place.key && ty.read_by_us() { OnError::Null } else { OnError::DeadLetter }
 }
 
 /// The field that is named like the column.

@@ -28,14 +28,21 @@ pub(super) struct How {
     pub(super) watched: bool,
 }
 
+/// The view of a table.
+pub(super) struct WrittenView {
+    /// The name with its place.
+    pub(super) text: Text,
+    /// Its schema and name; `None` after a finding.
+    pub(super) name: Option<(Option<String>, String)>,
+}
+
 /// A table of the file, and what belongs to it.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) table: Option<(Table, Route)>,
     /// The tables of its lists, each with the place of its name.
     pub(super) children: Vec<(Text, Option<(Table, Route)>)>,
-    /// Its view, with the place of the view's name; `None` inside after a finding.
-    pub(super) view: Option<(Text, Option<(Option<String>, String)>)>,
+    pub(super) view: Option<WrittenView>,
 }
 
 /// Lowers a table and what belongs to it. `watched`: a poller compares it with its source.
@@ -74,11 +81,7 @@ fn unqualified(name: &str) -> &str {
 }
 
 /// `view:` — the name of a view of the items with their lists.
-fn view(
-    fields: &Fields<'_>,
-    common: &Common<'_>,
-    report: &mut Report<'_>,
-) -> Option<(Text, Option<(Option<String>, String)>)> {
+fn view(fields: &Fields<'_>, common: &Common<'_>, report: &mut Report<'_>) -> Option<WrittenView> {
     let text = fields.text("view", report)?;
     if common.source.is_some() && !odk::is_form(common.source) {
         let message = "`view` is for forms of ODK Central, whose submissions have lists";
@@ -86,7 +89,7 @@ fn view(
         return None;
     }
     let name = table_name(&text, report);
-    Some((text, name))
+    Some(WrittenView { text, name })
 }
 
 /// Lowers a table whose name and place in the item are known.
@@ -276,7 +279,8 @@ fn may_be_auto(span: &Range<usize>, place: Place<'_>, report: &mut Report<'_>) -
         report.add("bad-auto", span.clone(), message, hint);
         return false;
     }
-    if !place.root && !(place.children && odk::is_form(place.source)) {
+    let may = place.root || (place.children && odk::is_form(place.source));
+    if !may {
         let message = "`columns: auto` is for whole items: a source says nothing about what its values hold inside";
         report.add("bad-auto", span.clone(), message, hint);
         return false;

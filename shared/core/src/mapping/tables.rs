@@ -4,7 +4,8 @@ use super::fields::{Fields, Named};
 use super::node::Text;
 use super::pipeline::Common;
 use super::report::Report;
-use super::{attachments, odk, table};
+use super::table::{self, WrittenView};
+use super::{attachments, odk};
 use crate::pipeline::{Attachments, Pipeline, Route, Scope, View};
 use crate::table::{DeleteMode, Table};
 use crate::view::{Apart, unified};
@@ -57,12 +58,12 @@ pub(super) fn lower(
             }
         }
         match written.view {
-            Some((text, Some((schema, name)))) => {
+            Some(WrittenView { text, name: Some((schema, name)) }) => {
                 let schema = schema.or_else(|| written.table.as_ref().and_then(|(table, _)| table.schema.clone()));
                 views.push(View { schema, name, table: at });
                 view_names.push(text);
             }
-            Some((_, None)) => good = false,
+            Some(WrittenView { name: None, .. }) => good = false,
             None => {}
         }
         all.push((part.name.clone(), written.table));

@@ -145,7 +145,7 @@ impl<'r, 't, C: Credentials> Run<'r, 't, C> {
             return Ok(Arc::clone(decoder));
         }
         let schema = self.client.fields(&self.set, self.budget).await?;
-        self.pipeline.see(self.turn, Known::All(&schema.auto_fields(self.source.geo))).await?;
+        self.pipeline.see(self.turn, Known::All(&schema.all_fields(self.source.geo))).await?;
         let decoder = Arc::new(Decoder::new(&schema, self.source));
         self.warm.lens = Some((self.hash.clone(), Arc::clone(&decoder)));
         Ok(decoder)

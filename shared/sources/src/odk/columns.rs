@@ -76,6 +76,18 @@ impl Schema {
         asked.chain(self.system_fields()).collect()
     }
 
+    /// As [`Schema::auto_fields`], with a field without a type for each repeat that has no question of its own, so that whoever
+    /// makes tables of repeats knows of it.
+    pub fn all_fields(&self, geo: Geo) -> Vec<auto::Field> {
+        let mut all = self.auto_fields(geo);
+        for list in self.lists() {
+            if !all.iter().any(|field| field.list.as_ref() == Some(&list)) {
+                all.push(auto::Field { id: String::new(), name: String::new(), ty: None, list: Some(list) });
+            }
+        }
+        all
+    }
+
     /// What the server says of each row.
     pub fn system_fields(&self) -> Vec<auto::Field> {
         let said = if self.is_of_entities() { &OF_AN_ENTITY[..] } else { &OF_A_SUBMISSION[..] };
@@ -121,6 +133,17 @@ mod tests {
         let geometry = shown(&form(), Geo::Geometry);
         assert!(geometry.contains("- | walk | walk | geometry\n") && !geometry.contains("jsonb"), "{geometry}");
         insta::assert_snapshot!(shown(&dataset(), Geo::Jsonb));
+    }
+
+    #[test]
+    fn a_repeat_without_a_question_is_told_too() {
+        let body = br#"[{"path":"/a","name":"a","type":"repeat"},{"path":"/a/b","name":"b","type":"repeat"},
+            {"path":"/a/b/c","name":"c","type":"string"}]"#;
+        let schema = Schema::of_form(body).unwrap();
+        let lists = |fields: Vec<auto::Field>| fields.into_iter().filter_map(|field| field.list).collect::<Vec<_>>();
+        assert_eq!(lists(schema.auto_fields(Geo::Jsonb)), ["a.b"]);
+        assert_eq!(lists(schema.all_fields(Geo::Jsonb)), ["a.b", "a"]);
+        assert_eq!(schema.all_fields(Geo::Jsonb).iter().filter(|field| field.ty.is_none()).count(), 1);
     }
 
     #[test]

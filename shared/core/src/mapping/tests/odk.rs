@@ -148,12 +148,13 @@ fn files_have_a_place_and_a_table() {
 
 #[test]
 fn an_answer_that_does_not_fit_is_null_with_a_note_unless_the_mapping_says_otherwise() {
-    let text = "columns: { a: integer, b: { type: date }, c: { type: integer, on_error: dead_letter }, d: inet }";
+    let text =
+        "columns: { a: integer, b: { type: date }, c: { type: integer, on_error: dead_letter }, d: inet, e: geometry }";
     let mapping = good(&samples::odk::GOOD.replace("columns: { note: text }", text));
     let local = mapping.pipeline("local").unwrap();
     let got: Vec<OnError> = local.routes[0].columns.iter().map(|binding| binding.on_error).collect();
     let (null, letter) = (OnError::Null, OnError::DeadLetter);
-    assert_eq!(got, [null, null, letter, letter, letter]);
+    assert_eq!(got, [null, null, letter, letter, null, letter]);
     assert_eq!(local.routes[0].key[0].on_error, letter);
     assert_eq!(local.tables[0].meta.errors.as_deref(), Some("_errors"));
 }
