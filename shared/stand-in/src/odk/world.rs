@@ -80,6 +80,11 @@ impl World {
         self.release = release;
     }
 
+    /// The release that it behaves as.
+    pub fn release(&self) -> Release {
+        self.release
+    }
+
     /// Believes from now on to be at this address, to which nextLinks lead.
     pub fn set_domain(&mut self, domain: &str) {
         domain.clone_into(&mut self.domain);
