@@ -1,5 +1,7 @@
 //! `functions/odk-poll/from-a-script.md`, word for word: its mapping and its SQL, on tables as such a script leaves them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tributary_tests::Database;
 use tributary_tests::odk::{EMAIL, Field, Odk, PASSWORD};
@@ -115,14 +117,14 @@ async fn who_comes_from_a_script_keeps_the_names_of_its_tables() {
     assert_eq!(
         of("GRARentalDataCollection_person_details").await,
         "__Submissions-id text, UUID text, __id text, repeat_position integer, person_type jsonb, occupancy jsonb, \
-         first_name text, mobile text"
+         first_name text, mobile text, occupancy_since date"
     );
     let unified = r#"select "UUID", survey_date, property_description ->> 'building_image', person_details #>> '{1,first_name}',
         person_details -> 0 -> 'occupancy' from "GRARentalDataCollection_unified" order by 1"#;
     let house = r#"uuid:house | 2026-03-01 00:00:00 | building.jpg | Binta | {"since": "2020-02-29"}"#;
     assert_eq!(database.rows(unified).await, ["uuid:empty | 2026-03-01 00:00:00 | building.jpg | ∅ | ∅", house]);
     let shown: Value = serde_json::from_str(&blocks("json")[0].replace('…', "")).unwrap();
-    let keys = |value: &Value| value[0].as_object().unwrap().keys().cloned().collect::<Vec<String>>();
+    let keys = |value: &Value| value[0].as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
     let person = database
         .rows(r#"select person_details from "GRARentalDataCollection_unified" where "UUID" = 'uuid:house'"#)
         .await;
