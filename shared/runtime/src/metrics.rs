@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn a_line_announces_just_what_it_holds() {
         let of = |lag, overdue, became: &[(&'static str, u64)], announced: &str, value: &str| {
-            let figures = Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue, became };
+            let figures =
+                Figures { pipeline: "us\"ers", records: 7, applied: 4, stale: 2, dead: 1, lag, overdue, became };
             let line = serde_json::to_string(&Line::of(&figures, 1_767_225_600_123)).unwrap();
             let expect = format!(
                 r#"{{"_aws":{{"Timestamp":1767225600123,"CloudWatchMetrics":[{{"Namespace":"Tributary","Dimensions":[["pipeline"]],"Metrics":[{{"Name":"records","Unit":"Count"}},{{"Name":"applied","Unit":"Count"}},{{"Name":"stale","Unit":"Count"}},{{"Name":"dead","Unit":"Count"}}{announced}]}}]}},"pipeline":"us\"ers","records":7,"applied":4,"stale":2,"dead":1{value}}}"#
@@ -186,7 +187,13 @@ mod tests {
             assert_eq!(line, expect);
         };
         let check = |lag, overdue, announced: &str, value: &str| of(lag, overdue, &[], announced, value);
-        of(None, None, &[("inserted", 3), ("deleted", 0)], r#",{"Name":"inserted","Unit":"Count"}"#, r#","inserted":3"#);
+        of(
+            None,
+            None,
+            &[("inserted", 3), ("deleted", 0)],
+            r#",{"Name":"inserted","Unit":"Count"}"#,
+            r#","inserted":3"#,
+        );
         let announced = r#",{"Name":"lag_seconds","Unit":"Seconds"}"#;
         check(None, None, "", "");
         check(Some(1.5), None, announced, r#","lag_seconds":1.5"#);

@@ -202,7 +202,7 @@ async fn a_tick_brings_odk_central_and_its_pictures() {
     let files = polls.warehouse.database.rows("select submission_id, state, location from visit_attachment").await;
     assert_eq!(files, ["uuid:7-a | stored | s3://polls-pictures/odk/visit/uuid:7-a/boat.jpg"]);
     let key = "/polls-pictures/odk/visit/uuid:7-a/boat.jpg";
-    assert_eq!(polls.bundle.aws().request("s3", "GET", key, &[], "").await.success(), b"a boat".as_slice());
+    assert_eq!(polls.bundle.aws().request("s3", "GET", key, &[], "").await.success().body, "a boat");
     let log = polls.bundle.log_lines("odk-poll").await.join("\n");
     assert!(!log.contains("river") && !log.contains(odk::PASSWORD), "a password or a value is in the log: {log}");
 }

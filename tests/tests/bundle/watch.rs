@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tributary_tests::airtable::{Airtable, Field, Table};
+use tributary_tests::odk::{self, Odk};
 use tributary_tests::sequin::{Dml, Sequin, TOKEN, Table as SourceTable};
 use tributary_tests::{Database, Watch};
 
@@ -49,6 +50,10 @@ const EVENTS: &[(&str, &str, Expect)] = &[
     ("airtable-poll", "sweep.json", Has(&[r#""state":"drained""#])),
     ("airtable-poll", "allow-mass-delete.json", Has(&[r#""pipeline":"apartments""#])),
     ("airtable-poll", "unknown-pipeline.json", Error(&["no pipeline `apartmens`", "it has apartments"])),
+    ("odk-poll", "tick.json", Has(&[r#""state":"drained","records":1,"applied":2,"#, r#""attachments":1"#])),
+    ("odk-poll", "forced.json", Has(&[r#""pipeline":"visits","state":"drained""#])),
+    ("odk-poll", "allow-mass-delete.json", Has(&[r#""pipeline":"visits""#])),
+    ("odk-poll", "unknown-pipeline.json", Error(&["no pipeline `visit`", "it has visits"])),
     ("webhook", "plain.json", Has(&[r#""statusCode":200"#, r#"\"applied\":2"#])),
     ("webhook", "poison.json", Has(&[r#""statusCode":200"#, r#"\"dead\":2"#])),
     ("webhook", "unauthorized.json", Has(&[r#""statusCode":401"#])),
@@ -73,7 +78,8 @@ const HOOKS: &str = include_str!("../../../events/webhook/tributary.yaml");
 const POLLED: [&str; 2] = [
     "
   cdc: { type: sequin, base_url: 'SEQUIN', token: { env: SEQUIN_TOKEN } }
-  bases: { type: airtable, base_url: 'AIRTABLE', token: { env: AIRTABLE_TOKEN } }",
+  bases: { type: airtable, base_url: 'AIRTABLE', token: { env: AIRTABLE_TOKEN } }
+  field: { type: odk, base_url: 'CENTRAL', auth: { email: sync@example.org, password: { env: ODK_PASSWORD } } }",
     "
   orders:
     source: { datastore: cdc, consumer: shop, table: public.orders }
@@ -85,12 +91,18 @@ const POLLED: [&str; 2] = [
     sink:
       datastore: warehouse
       tables: { apartment: { columns: { name: { from: fldNAME0000000001, type: text } } } }
+  visits:
+    source: { datastore: field, project: 1, form: visit }
+    sink:
+      datastore: warehouse
+      tables: { visit: { columns: { note: text } } }
+      attachments: { to: { directory: 'PICTURES' } }
 ",
 ];
 
-/// The sample mapping with those, and an order and two apartments that wait.
-async fn sources() -> (String, Sequin, Airtable) {
-    let (sequin, airtable) = (Sequin::start().await, Airtable::start().await);
+/// The sample mapping with those, and an order, two apartments and a visit with a picture that wait.
+async fn sources(pictures: &Path) -> (String, Sequin, Airtable, Odk) {
+    let (sequin, airtable, odk) = (Sequin::start().await, Airtable::start().await, Odk::start().await);
     {
         let mut world = sequin.world();
         let table = SourceTable { key: vec!["id".to_owned()], full: true, ..SourceTable::default() };
@@ -103,11 +115,25 @@ async fn sources() -> (String, Sequin, Airtable) {
     airtable.add_table(Table::new("tblHOMES000000001", "Homes", vec![name]));
     let homes = ["Attic", "Loft"].map(|name| json!({ "fldNAME0000000001": name }));
     airtable.create("tblHOMES000000001", homes.to_vec());
+    {
+        let mut world = odk.world();
+        world.add_form("visit", "1", vec![odk::Field::new("/note", "string"), odk::Field::new("/photo", "binary")]);
+        world.create_as("visit", "uuid:1", &json!({ "note": "by the river", "photo": "boat.jpg" }));
+        assert!(world.upload("visit", "uuid:1", "boat.jpg", b"a boat".to_vec(), "image/jpeg"));
+    }
+    let places = [
+        ("SEQUIN", sequin.url()),
+        ("AIRTABLE", airtable.url()),
+        ("CENTRAL", odk.url()),
+        ("PICTURES", pictures.to_str().unwrap().to_owned()),
+    ];
     let [stores, pipelines] = POLLED.map(|text| {
-        text.replace("SEQUIN'", &format!("{}'", sequin.url())).replace("AIRTABLE'", &format!("{}'", airtable.url()))
+        let put =
+            |text: String, (name, place): &(&str, String)| text.replace(&format!("'{name}'"), &format!("'{place}'"));
+        places.iter().fold(text.to_owned(), put)
     });
     let mapping = SAMPLE.replacen("datastores:", &format!("datastores:{stores}"), 1) + &pipelines;
-    (mapping, sequin, airtable)
+    (mapping, sequin, airtable, odk)
 }
 
 fn root() -> PathBuf {
@@ -142,9 +168,10 @@ fn every_function_has_events_and_each_is_expected_to_end_somehow() {
 async fn cargo_lambda_invokes_every_function_with_every_event() {
     let database = Database::new("watch").await;
     assert!(!database.single_connection(), "this Postgres serves one connection at a time: install a real one");
-    let (mapping, _sequin, _airtable) = sources().await;
-    migrate(&database, &mapping).await;
     let place = tempfile::tempdir().unwrap();
+    let pictures = place.path().join("pictures");
+    let (mapping, _sequin, _airtable, _odk) = sources(&pictures).await;
+    migrate(&database, &mapping).await;
     let file = place.path().join("tributary.yaml");
     std::fs::write(&file, mapping).unwrap();
     let variables = [
@@ -152,6 +179,7 @@ async fn cargo_lambda_invokes_every_function_with_every_event() {
         ("TRIBUTARY_MAPPING", file.to_str().unwrap()),
         ("SEQUIN_TOKEN", TOKEN),
         ("AIRTABLE_TOKEN", Airtable::TOKEN),
+        ("ODK_PASSWORD", odk::PASSWORD),
     ];
     let watch = Watch::start(&variables).await;
     for (function, file, expect) in EVENTS.iter().filter(|(function, ..)| *function != "webhook") {
@@ -163,6 +191,8 @@ async fn cargo_lambda_invokes_every_function_with_every_event() {
     assert_eq!([living, dead], [["3"], ["6"]]);
     let polled = "select (select count(*) from orders), (select count(*) from apartment where not _deleted)";
     assert_eq!(database.rows(polled).await, ["1 | 2"]);
+    assert_eq!(database.rows("select note from visit").await, ["by the river"]);
+    assert_eq!(std::fs::read(pictures.join("visit/uuid:1/boat.jpg")).unwrap(), b"a boat");
 
     let connections = "select count(*) from pg_stat_activity where datname = current_database() \
                        and pid <> pg_backend_pid() and backend_type = 'client backend'";

@@ -144,8 +144,16 @@ async fn a_form_that_is_not_there_deletes_nothing() {
 
 #[tokio::test]
 async fn many_deletes_need_two_passes_or_somebody_who_allows_them() {
-    for (allowed, purged) in [(false, false), (false, true), (true, false), (true, true)] {
+    for (allowed, purged, release) in [
+        (false, false, Release::V2026_2),
+        (false, true, Release::V2026_2),
+        (true, false, Release::V2026_2),
+        (true, true, Release::V2026_2),
+        (false, false, Release::V2024_3),
+        (false, true, Release::V2024_3),
+    ] {
         let mut world = World::new("many", "").await;
+        world.odk.world().set_release(release);
         let ids = plain(&mut world.odk.world(), 200);
         world.tick().await;
         for id in &ids[..100] {
@@ -157,14 +165,14 @@ async fn many_deletes_need_two_passes_or_somebody_who_allows_them() {
         if !allowed {
             let progress = world.tick().await;
             assert!(progress.notes.iter().any(|note| note.contains("100 of 200 rows")), "{progress:?}");
-            assert_eq!(live(&world).await, ["200"]);
+            assert_eq!(live(&world).await, ["200"], "{purged} {release:?}");
             world.tick().await;
         } else {
             let allow = vec!["survey".to_owned()];
             let progress = world.try_tick(&Request { allow_mass_delete: allow, ..Request::default() }).await;
             assert_eq!(progress.error, None, "{progress:?}");
         }
-        assert_eq!(live(&world).await, ["100"], "{allowed} {purged}");
+        assert_eq!(live(&world).await, ["100"], "{allowed} {purged} {release:?}");
         world.assert_same().await;
         assert_eq!(world.state().await["held"], Json::Null);
     }

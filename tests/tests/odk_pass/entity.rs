@@ -74,6 +74,12 @@ async fn entities_arrive_by_their_versions() {
             assert!(world.delete_entity("houses", &ids[6]) && world.purge_entity("houses", &ids[6]));
         })
         .await;
+        // Of a conflict no version and no time tells: the manifest does.
+        assert!(world.odk.world().set_conflict("houses", &ids[9], Some("soft")));
+        world.database.execute("update tributary.checkpoint set position = jsonb_set(position::jsonb, '{manifest_at}', '1')::text where partition = 'odk'").await;
+        world.tick().await;
+        let told = world.database.rows("select count(*) from house where _system->>'conflict' = 'soft'").await;
+        assert_eq!(told, ["1"], "{release:?}");
         println!("{release:?}: {:?}", world.asked().await);
     }
 }

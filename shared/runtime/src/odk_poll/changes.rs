@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use tributary_postgres::Credentials;
 use tributary_sources::odk::{Gate, Trouble};
 
-use super::guard::{self, Verdict};
+use super::guard::{self, FEW, Verdict};
 use super::ids::Asked;
 use super::run::{Reach, Run};
 use super::state::{Kind, Pass};
@@ -41,7 +41,12 @@ impl<C: Credentials> Run<'_, '_, C> {
             return Ok(Reach::More);
         }
         if self.state.blind && !self.looks_closely() {
-            return Box::pin(self.follow_blindly()).await;
+            let (date, count) = self.count().await?;
+            let lost = self.gap(count).await?.map(|gap| self.state.gap.saturating_sub(gap));
+            // So many deletes at once are looked at before they are read one by one.
+            if lost.is_none_or(|lost| lost <= FEW) {
+                return Box::pin(self.follow_blindly(date, count)).await;
+            }
         }
         let etag = self.state.etag.clone().filter(|_| !self.looks_closely());
         match self.client.gate(&self.set, etag.as_deref(), self.budget).await? {
@@ -76,15 +81,12 @@ impl<C: Credentials> Run<'_, '_, C> {
     }
 
     /// Of a server without marks: the window at once, and the ids only when there are more or fewer than before.
-    async fn follow_blindly(&mut self) -> Result<Reach, Trouble> {
-        let (date, count) = self.count().await?;
+    async fn follow_blindly(&mut self, date: i64, count: Option<u64>) -> Result<Reach, Trouble> {
         self.state.pass = Some(Pass::new(Kind::Window, date));
         if Box::pin(self.pass()).await? == Reach::More {
             return Ok(Reach::More);
         }
-        let stored = self.stored_rows().await?;
-        let gap = count.zip(stored).map(|(count, stored)| count.cast_signed() - stored.cast_signed());
-        if gap == Some(self.state.gap) {
+        if self.gap(count).await? == Some(self.state.gap) {
             return Ok(Reach::Done);
         }
         if !self.has_time() {
@@ -146,9 +148,14 @@ impl<C: Credentials> Run<'_, '_, C> {
         if !holds {
             self.state.held = None;
         }
-        let stored = self.stored_rows().await?.unwrap_or_default();
-        self.state.gap = (ids.len() as u64).cast_signed() - stored.cast_signed();
+        self.state.gap = self.gap(Some(ids.len() as u64)).await?.unwrap_or_default();
         Ok(Reach::Done)
+    }
+
+    /// How many rows the server has more than the tables.
+    async fn gap(&mut self, count: Option<u64>) -> Result<Option<i64>, Trouble> {
+        let stored = self.stored_rows().await?;
+        Ok(count.zip(stored).map(|(count, stored)| count.cast_signed() - stored.cast_signed()))
     }
 
     /// How many rows the tables have; `None` where none tells whose rows it holds.

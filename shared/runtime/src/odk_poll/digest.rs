@@ -39,9 +39,9 @@ fn hash(seed: u64, value: &Value) -> u64 {
         Value::Map(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_unstable_by_key(|(name, _)| *name);
-            let all = fields.into_iter().fold(add(seed, b"{"), |seed, (name, value)| {
-                hash(text(seed, b'k', name.as_bytes()), value)
-            });
+            let all = fields
+                .into_iter()
+                .fold(add(seed, b"{"), |seed, (name, value)| hash(text(seed, b'k', name.as_bytes()), value));
             add(all, b"}")
         }
     }

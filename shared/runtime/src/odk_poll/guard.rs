@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::of_bytes;
 
 /// So many rows may vanish at once however few there are, unless none may.
-const FEW: usize = 50;
+pub(super) const FEW: i64 = 50;
 /// Of how many vanished rows a pass leaves a trace for the next.
 const SAMPLE: usize = 64;
 
@@ -58,7 +58,7 @@ pub(super) fn judge<'i>(
 ) -> Verdict {
     let marks: HashSet<u64> = vanished.map(|id| of_bytes(id.as_bytes())).collect();
     let rows = marks.len();
-    let few = if share > 0.0 { FEW } else { 0 };
+    let few = if share > 0.0 { FEW.unsigned_abs() as usize } else { 0 };
     let are_many = |rows: usize| rows > few && rows as f64 > share * stored as f64;
     // What has vanished since the other pass must be few by itself.
     let before = before.filter(|held| !are_many(rows.saturating_sub(held.rows)));
@@ -88,7 +88,13 @@ mod tests {
         matches!(verdict, Verdict::Hold(_))
     }
 
-    fn judged(range: std::ops::Range<usize>, stored: usize, share: f64, before: Option<&Held>, allowed: bool) -> Verdict {
+    fn judged(
+        range: std::ops::Range<usize>,
+        stored: usize,
+        share: f64,
+        before: Option<&Held>,
+        allowed: bool,
+    ) -> Verdict {
         judge(ids(range).iter().map(String::as_str), stored, share, before, allowed)
     }
 

@@ -60,7 +60,9 @@ impl<C: Credentials> Run<'_, '_, C> {
         if !vanished.is_empty() {
             let decoder = self.lens().await?;
             let request = self.turn.request();
-            let Gate::Changed { ids, .. } = self.client.gate(&self.set, None, self.budget).await? else { return Ok(()) };
+            let Gate::Changed { ids, .. } = self.client.gate(&self.set, None, self.budget).await? else {
+                return Ok(());
+            };
             let ids: HashSet<Box<str>> = ids.into_iter().collect();
             let sight = Sight { set: &self.set, decoder: &decoder, fence: self.turn.fence().number, request };
             let mut read = Read::default();
@@ -81,11 +83,17 @@ impl<C: Credentials> Run<'_, '_, C> {
     pub(super) async fn read_all_anew(&mut self, rows: usize) -> Result<bool, Trouble> {
         let again = self.state.may_read_all_anew(unix_micros(), self.source.sweep_every);
         if again {
-            tracing::info!(pipeline = self.name(), rows, "rows that differ cannot be asked for by their ids: all are read");
+            tracing::info!(
+                pipeline = self.name(),
+                rows,
+                "rows that differ cannot be asked for by their ids: all are read"
+            );
             self.state.pass = Some(Pass::new(Kind::Full, 0));
             self.save().await?;
         } else {
-            self.note(format!("{rows} rows differ from those at ODK Central, which is too old to be asked for them by their ids"));
+            self.note(format!(
+                "{rows} rows differ from those at ODK Central, which is too old to be asked for them by their ids"
+            ));
         }
         Ok(again)
     }

@@ -113,8 +113,7 @@ mod tests {
             let left: Vec<i64> = left.copied().collect();
             let page: Vec<i64> = left.iter().take(3).copied().collect();
             let next = (left.len() > 3).then(|| page[2].to_string());
-            let leaf =
-                Leaf { rows: page.len() as u64, count: Some(count), next, lowest: page.iter().min().copied() };
+            let leaf = Leaf { rows: page.len() as u64, count: Some(count), next, lowest: page.iter().min().copied() };
             (page, leaf)
         }
     }

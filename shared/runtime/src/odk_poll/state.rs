@@ -162,7 +162,15 @@ mod tests {
     const HOUR: i64 = 3_600_000_000;
 
     fn state(since: Option<i64>) -> State {
-        State { of: "f".into(), hash: "h".into(), shape: "s".into(), since, etag: Some("e".into()), manifest_at: 5 * HOUR, ..State::default() }
+        State {
+            of: "f".into(),
+            hash: "h".into(),
+            shape: "s".into(),
+            since,
+            etag: Some("e".into()),
+            manifest_at: 5 * HOUR,
+            ..State::default()
+        }
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //!
 //! Read as a stream from the first table whose rows are whole items.
 
+use tributary_core::Result;
 use tributary_core::cell::Cell;
 use tributary_core::path::Path;
 use tributary_core::pipeline::{ELEMENT_ID, From, OdkSource, Pipeline, RECORD_ID, SYSTEM_COLUMN, Scope};
 use tributary_core::table::Table;
-use tributary_core::Result;
 use tributary_core::value::Value;
 use tributary_postgres::{Credentials, Postgres};
 use tributary_sources::json;

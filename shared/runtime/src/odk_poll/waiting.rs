@@ -43,8 +43,13 @@ impl Lack {
             _ => None,
         };
         let lacks_files = number("attachmentsPresent") < number("attachmentsExpected");
-        let lacks_data = matches!(system.get("status"), Some(Value::Text(status)) if &**status == "missingEncryptedFormData");
-        (lacks_files || lacks_data).then(|| Lack { made_at: made_at(system).unwrap_or(i64::MAX), digest: digest(system), first })
+        let lacks_data =
+            matches!(system.get("status"), Some(Value::Text(status)) if &**status == "missingEncryptedFormData");
+        (lacks_files || lacks_data).then(|| Lack {
+            made_at: made_at(system).unwrap_or(i64::MAX),
+            digest: digest(system),
+            first,
+        })
     }
 }
 
@@ -79,7 +84,8 @@ impl<C: Credentials> Run<'_, '_, C> {
             self.waiting = Some(self.waiting_rows().await?);
         }
         let age = i64::try_from(self.source.retry_attachments_for.as_micros()).unwrap_or(i64::MAX);
-        let mut due = self.waiting.as_ref().map(|waiting| waiting.since(self.now.saturating_sub(age))).unwrap_or_default();
+        let mut due =
+            self.waiting.as_ref().map(|waiting| waiting.since(self.now.saturating_sub(age))).unwrap_or_default();
         if due.len() > MANY {
             match self.changed_among(due).await? {
                 Some(changed) => due = changed,
@@ -97,7 +103,8 @@ impl<C: Credentials> Run<'_, '_, C> {
         if let Some(ledger) = Ledger::of(pipeline, self.source) {
             ledger
                 .visit(self.turn.sink(pipeline)?, true, |row| {
-                    let lack = row.system.as_ref().filter(|_| row.is_live).and_then(|system| Lack::of(system, row.first));
+                    let lack =
+                        row.system.as_ref().filter(|_| row.is_live).and_then(|system| Lack::of(system, row.first));
                     waiting.rows.extend(lack.map(|lack| (row.id, lack)));
                 })
                 .await?;
@@ -149,7 +156,11 @@ mod tests {
             let system = format!(
                 r#"{{"submissionDate":"1970-01-01T00:00:01Z","attachmentsPresent":{present},"attachmentsExpected":{expected},"status":{status}}}"#
             );
-            assert_eq!(lack(&system).map(|lack| (lack.made_at, lack.first)), waits.then_some((1_000_000, 7)), "{system}");
+            assert_eq!(
+                lack(&system).map(|lack| (lack.made_at, lack.first)),
+                waits.then_some((1_000_000, 7)),
+                "{system}"
+            );
         };
         check("0", "0", "null", false);
         check("2", "2", "null", false);
