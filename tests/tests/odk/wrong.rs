@@ -30,7 +30,8 @@ async fn check(what: &str, words: &str, faults: &[(&str, Fault)]) {
 }
 
 fn always(kind: &str, fault: &Fault) -> Vec<(&'static str, Fault)> {
-    let kind: &'static str = ["card", "gate", "window", "page", "ids", "*"].into_iter().find(|known| *known == kind).unwrap();
+    let kind: &'static str =
+        ["card", "gate", "window", "page", "ids", "*"].into_iter().find(|known| *known == kind).unwrap();
     vec![(kind, fault.clone()); 12]
 }
 
@@ -182,6 +183,9 @@ async fn many_that_vanish_are_kept_until_another_pass_agrees() {
     let progress = world.tick().await;
     notes(&progress, "120 of 200 rows");
     assert_eq!(world.one("select count(*) from submission where not _deleted").await, "200");
+    world.tick().await;
+    assert_eq!(world.one("select count(*) from submission where not _deleted").await, "80");
+    world.assert_same().await;
 }
 
 #[tokio::test]

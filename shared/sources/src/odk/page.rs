@@ -243,6 +243,10 @@ mod tests {
         check(&format!("{host}?$skiptoken=a%2Bb%2Fc&$top=2#d"), Some("a+b/c"));
         check(&format!("{host}?$top=2"), None);
         check(&format!("{host}?$skiptoken="), None);
+        check(&format!("{host}?$skiptoken=skip:1"), None);
+        // A server of before v2023.4.
+        check(&format!("{host}?%24top=2&%24skip=4"), Some("skip:4"));
+        check(&format!("{host}?%24skip=1%26x"), None);
         check(host, None);
         let mut rows = Rows::default();
         rows.take(br#"{"value":[],"@odata.context":"c","@odata.nextLink":"https://x/?$top=1"}"#).unwrap();

@@ -148,7 +148,10 @@ pub(super) fn words(set: &Set, query: &Query, wording: Wording) -> String {
         options.push(("$top", query.top.to_string()));
     }
     if let Some(token) = &query.skiptoken {
-        options.push(("$skiptoken", token.clone()));
+        match token.strip_prefix(SKIP) {
+            Some(rows) => options.push(("$skip", rows.to_owned())),
+            None => options.push(("$skiptoken", token.clone())),
+        }
     }
     let mut words = String::new();
     for (name, value) in options {
@@ -220,13 +223,21 @@ pub(super) fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// What a place begins with that is a number of rows, not the server's own word.
+const SKIP: &str = "skip:";
+
 /// The `$skiptoken` of a next link. The rest of it is not used: it names the host that the server takes itself for.
+///
+/// Servers of before v2023.4 know no such tokens: there the place is how many rows came before, the link's `$skip`.
 pub(super) fn skiptoken(link: &str) -> Option<String> {
     let (_, query) = link.split_once('?')?;
     let query = query.split('#').next()?;
-    let found = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut tokens = found.filter(|(name, _)| decoded(name).as_deref() == Some("$skiptoken"));
-    decoded(tokens.next()?.1).filter(|token| !token.is_empty())
+    let of = |wanted: &str| {
+        let mut found = query.split('&').filter_map(|pair| pair.split_once('='));
+        decoded(found.find(|(name, _)| decoded(name).as_deref() == Some(wanted))?.1)
+    };
+    let token = of("$skiptoken").filter(|token| !token.is_empty() && !token.starts_with(SKIP));
+    token.or_else(|| of("$skip")?.parse::<u64>().ok().map(|rows| format!("{SKIP}{rows}")))
 }
 
 impl Query {

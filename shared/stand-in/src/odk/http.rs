@@ -111,7 +111,8 @@ async fn central(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<B
     {
         let mut seen = shared.seen();
         *seen.kinds.entry(kind).or_default() += 1;
-        let asked = if query.is_empty() { path.to_owned() } else { format!("{path}?{}", decode(query, true)) };
+        let options = if query.is_empty() { String::new() } else { format!("?{}", decode(query, true)) };
+        let asked = format!("{}{options}", decode(path, false));
         seen.requests.push(format!("{} {asked}", head.method));
     }
     let fault = shared.plans().take(kind);

@@ -62,7 +62,8 @@ impl Table {
         // The values as text, which costs the client nothing.
         let value = |at: usize| format!("${}::text::{}", at + 1, columns[at].1);
         let values: Vec<String> = (0..columns.len()).map(value).collect();
-        let set: Vec<String> = names.iter().zip(&values).skip(1).map(|(name, value)| format!("{name} = {value}")).collect();
+        let set: Vec<String> =
+            names.iter().zip(&values).skip(1).map(|(name, value)| format!("{name} = {value}")).collect();
         let (typed, names, values, set) = (typed.join(", "), names.join(", "), values.join(", "), set.join(", "));
         client
             .batch_execute(&format!("drop table if exists {name}; create table {name} ({typed}, primary key (id))"))

@@ -101,12 +101,7 @@ async fn run(options: &Options) -> Result<(), Failure> {
         }
         let fast = rows as f64 / ours.seconds;
         let slow = (few * (1 + options.persons)) as f64 / by_hand.seconds;
-        println!(
-            "| {repetition} | {fast:.0} | {:.1} | {} | {slow:.0} | {:.1} |",
-            ours.peak_mb,
-            again,
-            fast / slow
-        );
+        println!("| {repetition} | {fast:.0} | {:.1} | {} | {slow:.0} | {:.1} |", ours.peak_mb, again, fast / slow);
         ratios.push(fast / slow);
         peak = peak.max(ours.peak_mb);
         requests = requests.max(again);

@@ -17,6 +17,10 @@ async fn forgetful(after: usize) -> Server {
         let (tokens, used) = &mut *state;
         if asked.line == "POST /v1/sessions" {
             (*tokens, *used) = (*tokens + 1, 0);
+            if *tokens > 4 {
+                // Somebody logs in without end.
+                return json(418, "{}");
+            }
             return format!("slow {}", json(200, &format!(r#"{{"token":"t{tokens}"}}"#)));
         }
         let is_known = asked.header("authorization") == Some(&format!("Bearer t{tokens}"));
