@@ -86,7 +86,8 @@ fn tables_have_what_the_poller_goes_by() {
     check(
         "survey",
         "submission_children_child",
-        "submission text <- $root.$id, n integer <- $position | first_name text <- first_name, gone boolean <- Nothing, \
+        "submission text <- $root.$id, n integer <- $position | first_name text <- first_name, \
+         parent_id text <- $parent, gone boolean <- Nothing, \
          gone_at timestamptz <- Nothing",
     );
     check(
