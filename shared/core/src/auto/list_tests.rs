@@ -157,7 +157,7 @@ fn names_of_lists_give_way_to_what_is_there() {
          s_birds: { from: 'fish[]', columns: auto }",
     );
     survey.see(
-        &["people:name", "dogs:name", "cats:name", "birds:name", "fish:name"],
+        &["people:name", "dogs:name", "cats:name", "birds:name", "fish:name", "owl.nest:name", "owl_nest:name"],
         &[
             "s: note, _system <- __system",
             "s_dogs: position <- $position, name",
@@ -165,6 +165,8 @@ fn names_of_lists_give_way_to_what_is_there() {
             "s_dogs_2: position <- $position, name",
             "s_cats_2: position <- $position, name",
             "s_birds_2: position <- $position, name",
+            "s_owl_nest: position <- $position, name",
+            "s_owl_nest_2: position <- $position, name",
         ],
     );
     assert_eq!(list::table_name(&"x".repeat(60), "people"), format!("{}_pe", "x".repeat(60)));

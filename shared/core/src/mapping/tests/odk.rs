@@ -148,6 +148,19 @@ fn files_have_a_place_and_a_table() {
 }
 
 #[test]
+fn the_poller_compares_the_first_table_that_has_all_items() {
+    let tables =
+        "tables: { some: { when: a > 1 }, people: { from: 'people[]' }, all: { columns: { a: integer } }, again: {} }";
+    let text = samples::odk::GOOD.replace("tables: { local: { columns: { note: text } } }", tables);
+    let mapping = good(&text);
+    let local = mapping.pipeline("local").unwrap();
+    let watched = |table: &Table| table.columns.iter().any(|column| column.name == "_system");
+    let watched: Vec<&str> = local.tables.iter().filter(|table| watched(table)).map(|table| &table.name[..]).collect();
+    assert_eq!(watched, ["all"]);
+    assert_eq!(local.tables[local.attachments.as_ref().unwrap().table].name, "all_attachment");
+}
+
+#[test]
 fn an_answer_that_does_not_fit_is_null_with_a_note_unless_the_mapping_says_otherwise() {
     let text =
         "columns: { a: integer, b: { type: date }, c: { type: integer, on_error: dead_letter }, d: inet, e: geometry }";
