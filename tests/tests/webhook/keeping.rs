@@ -50,7 +50,8 @@ fn handler(database: &Database) -> Handler<Target, Nothing> {
 fn request(id: &str, text: &str) -> String {
     let body = json!({ "id": 1, "text": text }).to_string();
     let headers = [("content-type", "application/json"), ("x-id", id)];
-    event("POST", "/hooks/notes", headers.into_iter(), body.as_bytes()).to_string()
+    let headers = headers.into_iter().filter(|(_, value)| !value.is_empty());
+    event("POST", "/hooks/notes", headers, body.as_bytes()).to_string()
 }
 
 /// As the edge has put it on the queue, `received` in microseconds since 1970.
@@ -133,6 +134,18 @@ async fn receipts_are_purged_by_requests_and_by_the_worker() {
         assert_eq!(receipts().await, ["c"], "by queue: {by_queue}");
         database.execute("delete from tributary.receipt").await;
     }
+}
+
+#[tokio::test]
+async fn the_same_bytes_without_an_id_are_no_redelivery() {
+    let database = database_of("no_id", mapping_of(NOTES)).await;
+    let mut handler = handler(&database);
+    for text in ["first", "second", "first"] {
+        let done = handler.handle(&request("", text), &Unlimited).await.unwrap();
+        assert_eq!((done.summary().applied, done.summary().duplicates), (1, 0), "{text}");
+    }
+    assert_eq!(database.rows("select text from notes").await, ["first"]);
+    assert_eq!(database.rows("select count(*) from tributary.receipt").await, ["0"]);
 }
 
 #[tokio::test]

@@ -103,6 +103,10 @@ async fn a_burst_is_taken_at_once_and_applied_in_batches() {
         }
     }
     assert_eq!(database.rows("select count(*) from orders").await, ["0"], "nothing is written at the edge");
+    if !database.single_connection() {
+        let ours = "select count(*) from pg_stat_activity where datname = current_database() and application_name like 'tributary/%'";
+        assert_eq!(database.rows(ours).await, ["0"], "a request that goes by the queue needs no database");
+    }
     assert_eq!(served.post(&post("orders", "{").secret("whsec_AAAA")).await.0, 401);
     assert_eq!(served.post(&post("orders", "{")).await.0, 400);
     let mut messages = queue.drain().await;
