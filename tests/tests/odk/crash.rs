@@ -56,7 +56,7 @@ async fn killed_at_random_moments_it_loses_nothing_and_brings_nothing_back() {
     let ticks = number("TICKS", 24);
     for tick in 0..ticks {
         for _ in 0..dice.usize(..30) {
-            act(&world.odk, &mut dice, &mut done);
+            act(&world.odk, &mut dice, &mut done, true);
         }
         if dice.bool() {
             (0..3).for_each(|_| world.odk.fail("*", Fault::Late(Duration::from_millis(20))));

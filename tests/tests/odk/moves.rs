@@ -113,6 +113,9 @@ async fn new_questions_become_columns_and_removed_ones_keep_their_data() {
     };
     assert_eq!(world.one(&of(&new)).await, "7 | ∅ | ∅");
     assert_eq!(world.one(&of(&ids[0])).await, "∅ | old & kept | 3");
+    // All rows were read anew: what is raw is as the server has it now.
+    let raw = "select count(*) from submission where _raw ? 'legacy_note' or not _raw ? 'new_q'";
+    assert_eq!(world.one(raw).await, "0");
     // An old one that is edited keeps what is asked no more.
     world.odk.world().edit(FORM, &ids[0], &answers("edited", 0));
     world.wait();

@@ -90,12 +90,12 @@ async fn run(options: &Options) -> Result<(), Failure> {
     let (mut ratios, mut peak, mut requests) = (Vec::new(), 0.0_f64, 0);
     for repetition in 1..=options.repetitions {
         stage.clear().await?;
-        let (ours, again) = stage.poll().await?;
+        let (ours, again) = stage.poll()?;
         let found = stage.rows("submission", "submission_person_details").await?;
         if found != (options.submissions as i64, (options.submissions * options.persons) as i64) {
             return Err(format!("rows are missing: {found:?}").into());
         }
-        let by_hand = stage.by_hand(few).await?;
+        let by_hand = stage.by_hand(few)?;
         if stage.rows("by_hand", "by_hand_person").await? != (few as i64, (few * options.persons) as i64) {
             return Err("by hand, rows are missing".into());
         }

@@ -53,7 +53,7 @@ impl Stage {
     }
 
     /// Reads everything in our way; then the number of requests of a further tick.
-    pub(crate) async fn poll(&self) -> Result<(Took, usize), Failure> {
+    pub(crate) fn poll(&self) -> Result<(Took, usize), Failure> {
         let mut process = Process::start(&["poll", &self.address, &self.url])?;
         let took = serde_json::from_str(&process.line()?)?;
         let before = self.requests()?;
@@ -63,7 +63,7 @@ impl Stage {
     }
 
     /// Reads so many submissions by hand.
-    pub(crate) async fn by_hand(&self, submissions: usize) -> Result<Took, Failure> {
+    pub(crate) fn by_hand(&self, submissions: usize) -> Result<Took, Failure> {
         let mut process = Process::start(&["by-hand", &self.address, &self.url, &submissions.to_string()])?;
         Ok(serde_json::from_str(&process.line()?)?)
     }
