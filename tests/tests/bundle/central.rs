@@ -87,5 +87,8 @@ async fn a_hint_of_central_webhook_runs_odk_poll() {
     assert_eq!(hint(KEY, &reviewed).await, 202);
     warehouse.awaits("select system_review_state from survey_unified", "approved", SECONDS).await;
     let log = [bundle.log_lines("odk-poll").await, bundle.log_lines("webhook").await].concat().join("\n");
-    assert!(!log.contains(PASSWORD) && !log.contains(KEY) && !log.contains("P01"), "a secret or a value is in the log: {log}");
+    assert!(
+        !log.contains(PASSWORD) && !log.contains(KEY) && !log.contains("P01"),
+        "a secret or a value is in the log: {log}"
+    );
 }

@@ -7,7 +7,7 @@ use tributary_core::pipeline::SecretRef;
 use tributary_core::sink::Unlimited;
 use tributary_core::{Error, Result};
 use tributary_postgres::connect::{Policy, Target};
-use tributary_postgres::{Postgres, Which};
+use tributary_postgres::{Made, Postgres, Which};
 use tributary_runtime::replay::replay;
 use tributary_runtime::secrets::{Secret, Secrets};
 use tributary_runtime::sinks::Sinks;
@@ -176,7 +176,8 @@ async fn a_table_that_is_made_anew_takes_again_what_is_sent_again() {
     }
     let mapping = Arc::clone(handler.mapping());
     let sink = handler.sinks().get("warehouse").unwrap();
-    sink.recreate("notes", &[], &mapping.pipelines[0].tables).await.unwrap();
+    let tables = &mapping.pipelines[0].tables;
+    sink.recreate("notes", &[], Made { tables, known: tables, views: &[] }).await.unwrap();
     assert_eq!(database.rows("select count(*) from notes").await, ["0"]);
     for request in &sent {
         assert_eq!(handler.handle(request, &Unlimited).await.unwrap().summary().applied, 1);
