@@ -27,6 +27,21 @@ async fn on_a_given_server_it_leaves_nothing() {
         "{document}"
     );
     assert_eq!(apartments["apartments"].as_array().unwrap().len(), 3);
+    let surveyed = &document["surveyed"];
+    let figures: Vec<[u64; 4]> = surveyed["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| {
+            ["inserted", "updated", "deleted", "attachments"].map(|name| step["tick"][name].as_u64().unwrap_or(0))
+        })
+        .collect();
+    assert_eq!(figures, [[4, 0, 0, 2], [0, 2, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]], "{document}");
+    let unified = surveyed["tables"]["house_unified"].as_array().unwrap();
+    let people: Vec<(&str, &str)> =
+        unified.iter().map(|row| (row["house"].as_str().unwrap(), row["person_details"].as_str().unwrap())).collect();
+    let left = r#"[{"no": 0, "age": 9, "name": "Binta"}]"#;
+    assert_eq!(people[..2], [("Elm 5", left), ("Fir 8", "[]")], "{document}");
     let posted: Vec<(u64, u64, u64)> = document["posted"]["steps"]
         .as_array()
         .unwrap()
@@ -49,6 +64,9 @@ async fn on_a_given_server_it_leaves_nothing() {
 fn a_kept_database_answers_until_it_is_ended() {
     let document = tributary("demo --keep --json").run().ends(0).json();
     let (url, stop) = (document["kept"]["url"].as_str().unwrap(), document["kept"]["stop"].as_str().unwrap());
+    let pictures = std::path::PathBuf::from(document["kept"]["pictures"].as_str().unwrap());
+    assert!(std::fs::read(pictures.join("uuid:4-oak/house.png")).unwrap().starts_with(b"\x89PNG"));
+    std::fs::remove_dir_all(pictures).unwrap();
     let status = || tributary("status --json --database-url").argument(url).run();
     let found = status().ends(0).json();
     assert_eq!(found["pipelines"][0]["dead_letters"]["open"], 6);

@@ -4,6 +4,7 @@
 
 mod demo;
 mod dynamodb;
+mod from_a_script;
 mod infer;
 mod infer_odk;
 mod local;

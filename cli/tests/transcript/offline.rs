@@ -29,6 +29,24 @@ fn help_tells_the_commands_and_the_exit_codes() {
 }
 
 #[test]
+fn the_surveys_of_the_documents_are_right() {
+    let place = tempfile::tempdir().unwrap();
+    let check = |document: &str| {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+        let surveys: Vec<&str> = blocks.map(|(block, _)| block).filter(|block| block.contains("type: odk")).collect();
+        assert!(!surveys.is_empty(), "{document}");
+        for survey in surveys {
+            fs::write(place.path().join("tributary.yaml"), survey).unwrap();
+            tributary("check").inside(place.path()).run().ends(0);
+        }
+    };
+    check("README.md");
+    check("functions/odk-poll/README.md");
+    check("functions/odk-poll/from-a-script.md");
+}
+
+#[test]
 fn a_wrong_command_line_is_wrong_input() {
     let check = |arguments: &str| {
         let said = tributary(arguments).run().ends(2);

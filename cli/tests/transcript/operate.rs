@@ -37,6 +37,57 @@ async fn migrate_shows_then_does_then_has_nothing_to_do() {
     snapshot!("migrate_done", tributary("migrate").on(&database).run());
 }
 
+/// A form with its repeats, its view and its pictures.
+const SURVEY: &str = "\
+datastores:
+  warehouse: { type: postgres, url: { env: DATABASE_URL } }
+  field: { type: odk, base_url: 'https://odk.example.org', auth: { secret: prod/odk } }
+pipelines:
+  survey:
+    source: { datastore: field, project: 1, form: household, key: [UUID, meta.instanceID] }
+    sink:
+      datastore: warehouse
+      tables:
+        submission: { columns: auto, children: { person: { columns: { name: text } }, '*': auto }, view: submission_unified }
+      attachments: { to: { directory: ./pictures } }
+";
+
+#[tokio::test]
+async fn the_tables_of_a_form_its_view_and_its_files_are_told() {
+    let database = Database::new("survey").await;
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("tributary.yaml"), SURVEY).unwrap();
+    let run = |command: &str| tributary(command).inside(place.path()).on(&database).run();
+    snapshot!("survey_check", run("check"));
+    snapshot!("survey_migrate_dry_run", run("migrate --dry-run"));
+    snapshot!("survey_migrate", run("migrate"));
+    snapshot!("survey_migrate_again", run("migrate"));
+    database.execute("insert into submission (submission_id, _version) values ('a', 1)").await;
+    database.execute("insert into submission_person (submission_id, repeat_id, name) values ('a', 'p', 'Al')").await;
+    assert_eq!(database.rows("select person -> 0 ->> 'name' from submission_unified").await, ["Al"]);
+    database
+        .execute("insert into submission_attachment (submission_id, name, state) values ('a', '1', 'stored'), ('a', '2', 'pending')")
+        .await;
+    let names = r#"{"tables":{},"lists":{"person":{},"yard.tree":{"table":"submission_yard_tree"}}}"#;
+    let stored = format!(
+        "insert into tributary.checkpoint (pipeline, partition, position, lease_held) values ('survey', 'columns', '{names}', true)"
+    );
+    database.execute(&stored).await;
+    let status = run("status").ends(0);
+    let told: Vec<&str> = status.stdout.lines().filter(|line| line.starts_with("survey: ")).collect();
+    let expect = [
+        "survey: repeats in submission_yard_tree",
+        "survey: all together in submission_unified",
+        "survey: files: 1 pending, 1 stored",
+    ];
+    assert_eq!(told, expect);
+    let document = run("status --json").ends(0).json();
+    assert_eq!(document["pipelines"][0]["files"], serde_json::json!({ "pending": 1, "stored": 1 }));
+    database.execute("drop view submission_unified; create table submission_unified (n integer)").await;
+    let said = run("migrate").ends(2);
+    assert!(said.stdout.contains("a table of that name is there that Tributary has not made"), "{}", said.stdout);
+}
+
 #[tokio::test]
 async fn what_a_person_must_settle_is_refused_with_its_remedy() {
     let database = Database::new("refuse").await;

@@ -87,7 +87,8 @@ pub(crate) async fn read(session: &Session, tables: &[Table]) -> Result<Vec<Opti
         table.columns.insert(name, column);
     }
     for row in unique {
-        let table = found[place(&row)].get_or_insert_default();
+        // Somebody may have made the table between the two questions: then it wasn't there.
+        let Some(table) = &mut found[place(&row)] else { continue };
         table.has_primary_key |= row.get::<_, bool>(1);
         table.unique.push(row.get(2));
     }

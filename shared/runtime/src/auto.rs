@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tributary_core::auto::{self, Field, Known, Names, News, PARTITION};
 use tributary_core::batch::{Batch, Checkpoint};
-use tributary_core::pipeline::Pipeline;
+use tributary_core::pipeline::{Mapping, Pipeline};
 use tributary_core::table::Table;
 use tributary_core::view::{Unified, unified};
 use tributary_core::{Error, Kind, Result};
@@ -75,6 +75,7 @@ impl<'m> Following<'m> {
         // Only now is it worth a question which columns there are.
         let existing = turn.sink(self.written)?.existing(&following(&expanded.pipeline)).await?;
         let expanded = auto::expand(self.written, known, &self.names, &existing)?;
+        one_writer(turn.mapping(), self.written, &expanded.pipeline)?;
         let mut batch = Batch::empty(self.written);
         batch.checkpoint = Some(Checkpoint {
             partition: PARTITION.to_owned(),
@@ -96,6 +97,25 @@ impl<'m> Following<'m> {
         self.last = Some((all, fields.to_vec()));
         Ok(true)
     }
+}
+
+/// Refuses a list's table that another pipeline of the mapping writes: versions of two sources don't compare.
+fn one_writer(mapping: &Mapping, written: &Pipeline, now: &Pipeline) -> Result<()> {
+    let place = |table: &Table| (table.schema.clone().unwrap_or_else(|| "public".to_owned()), table.name.clone());
+    let others = mapping.pipelines.iter().filter(|other| other.name != written.name && other.sink == written.sink);
+    let theirs: Vec<_> =
+        others.flat_map(|other| other.tables.iter().map(|table| (place(table), &other.name))).collect();
+    for (table, route) in now.tables.iter().zip(&now.routes).skip(written.tables.len()) {
+        if let Some((_, other)) = theirs.iter().find(|(their, _)| *their == place(table)) {
+            let list = auto::list::of(route).unwrap_or_default();
+            let hint =
+                format!("name the list's table: `children: {{ {list}: {{ table: …, columns: auto }}, \"*\": auto }}`");
+            let name = table.qualified_name();
+            return Err(Error::config(format!("the table {name} of the list `{list}` is written by `{other}` too"))
+                .with_hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// A pipeline with the columns that it had in its last turn, and their names, for whoever doesn't ask the source. Its
@@ -141,4 +161,36 @@ pub fn views(now: &Pipeline) -> Result<Vec<Unified>> {
 pub fn following(pipeline: &Pipeline) -> Vec<Table> {
     let all = pipeline.tables.iter().zip(&pipeline.routes);
     all.filter(|(_, route)| route.auto).map(|(table, _)| table.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tributary_core::mapping;
+
+    use super::*;
+
+    #[test]
+    fn a_list_does_not_take_the_table_of_another_pipeline() {
+        let check = |name: &str, expect: Option<&str>| {
+            let text = format!(
+                "datastores:\n  w: {{ type: postgres, url: {{ env: U }} }}\n  \
+                 o: {{ type: odk, base_url: 'https://odk.example.org', auth: {{ secret: s }} }}\npipelines:\n  \
+                 a: {{ source: {{ datastore: o, project: 1, form: a }}, sink: {{ datastore: w, tables: {{ s: {{ children: auto }} }} }} }}\n  \
+                 b: {{ source: {{ datastore: o, project: 1, form: b }}, sink: {{ datastore: w, tables: {{ {name}: {{ columns: auto }} }} }} }}\n"
+            );
+            let mapping = mapping::load("t.yaml", &text).mapping.unwrap_or_else(|| panic!("{text}"));
+            let field = Field { id: "name".into(), list: Some("people".into()), name: "name".into(), ty: None };
+            let names = Names::default();
+            let written = &mapping.pipelines[0];
+            let known = Known::All(std::slice::from_ref(&field));
+            let now = auto::expand(written, known, &names, &BTreeMap::new()).map(|expanded| expanded.pipeline);
+            let result = now.and_then(|now| one_writer(&mapping, written, &now));
+            assert_eq!(result.err().map(|error| error.to_string()).as_deref(), expect);
+        };
+        check("other", None);
+        check("public.s_people", Some("the table s_people of the list `people` is written by `b` too"));
+        check("elsewhere.s_people", None);
+    }
 }

@@ -30,7 +30,7 @@ use crate::lease::Lease;
 use crate::metrics::Metrics;
 use crate::sinks::Sinks;
 
-pub use report::{Progress, Report};
+pub use report::{Items, Progress, Report};
 pub use request::Request;
 pub use share::Share;
 pub use state::{State, Stop};

@@ -91,6 +91,14 @@ impl Done {
         }
     }
 
+    /// Whether rows were written, or were there: then there is a connection, and time for what is due.
+    fn reached_rows(&self) -> bool {
+        match self {
+            Done::Answered(answer, _) => answer.status == 200,
+            Done::Worked { failed, .. } => failed.is_empty(),
+        }
+    }
+
     /// Whether something was refused or must come again.
     pub fn failed(&self) -> bool {
         match self {
@@ -138,14 +146,20 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
         self
     }
 
-    /// Connects to the sinks and looks the secrets up, ahead of the first event. What isn't there yet is no reason to end.
+    /// Looks the secrets up and connects to the sinks, ahead of the first event. What isn't there yet is no reason to end.
+    ///
+    /// Where no request writes a row by itself, the worker connects with its first messages: a burst that starts many
+    /// environments must not open as many connections.
     pub async fn warm_up(&mut self) {
         for hook in &mut self.hooks {
             if let Err(error) = Box::pin(hook.gate.warm_up(&*self.secrets)).await {
                 tracing::warn!(hook = hook.name, error = %error.chain(), hint = error.hint(), "cannot look secrets up yet");
             }
         }
-        self.sinks.warm_up().await;
+        let writes = |hook: &Hook| hook.mode == Mode::Direct && matches!(hook.takers, Takers::Pipelines(_));
+        if self.hooks.iter().any(writes) {
+            self.sinks.warm_up().await;
+        }
     }
 
     /// Has housekeeping run with the next event, as it does when a minute has gone by.
@@ -183,7 +197,7 @@ impl<C: Credentials, S: Secrets> Handler<C, S> {
             }
             Event::Messages(records) => Box::pin(self.work(&mapping, records, budget)).await,
         };
-        if !done.failed() {
+        if done.reached_rows() {
             Box::pin(self.housekeeping.keep(&mapping, pipelines(&mapping), &mut self.sinks, budget)).await;
         }
         self.sinks.post();

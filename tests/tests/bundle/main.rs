@@ -5,11 +5,13 @@
 #![allow(clippy::print_stdout, reason = "figures, for who asks for them with --nocapture")]
 
 mod backfill;
+mod central;
 mod described;
 mod fixture;
 mod flow;
 mod given_up;
 mod outage;
+mod ping;
 mod poison;
 mod polls;
 mod rotation;

@@ -185,6 +185,24 @@ async fn without_a_transaction_nothing_is_taken() {
     assert_eq!(rows(&database, "t").await, ["1 | a | 1 | f"]);
 }
 
+#[tokio::test]
+async fn statistics_that_fail_take_no_delivery_with_them() {
+    let database = Database::new("receipt_statistics").await;
+    let tables = [table("t", KEEP)];
+    let mut sink = sink(&database, &tables);
+    // Until all is prepared, and nothing but the transaction itself goes over the wire.
+    for version in 1..=3 {
+        let batch = delivered(&tables, &format!("evt_{version}"), vec![put(1, version, "a")]);
+        sink.apply(&batch, &Unlimited).await.unwrap();
+    }
+    database.execute("alter table tributary.tally add check (applied < 0) not valid").await;
+    // On their way, and nobody waits for them: they must not get into the next transaction.
+    sink.post();
+    let outcome = sink.apply(&delivered(&tables, "evt_4", vec![put(2, 1, "b")]), &Unlimited).await.unwrap();
+    assert_eq!(figures(&outcome), (1, 0, 0, 0));
+    assert_eq!(rows(&database, "t").await, ["1 | a | 3 | f", "2 | b | 1 | f"]);
+}
+
 /// Cuts the connection behind every few bytes of a delivery's conversation, and after the commit without its answer.
 #[tokio::test]
 async fn wherever_the_connection_is_cut_a_receipt_is_there_with_its_rows_or_not_at_all() {

@@ -4,6 +4,7 @@ mod polled;
 mod posted;
 mod samples;
 mod story;
+mod surveyed;
 
 use tributary_core::Error;
 use tributary_core::pipeline::{Mapping, Pipeline};
@@ -16,7 +17,8 @@ use crate::failure::{End, Failure};
 use crate::output::{Output, progress};
 use crate::{function, local, mapping};
 use samples::{DELIVERIES, MAPPING, SHOWN};
-use story::{Rows, Story, Told};
+use story::{Kept, Rows, Story, Told};
+use surveyed::Pictures;
 
 /// The database that the demonstration makes on a server that was there before. Nothing else of it is touched.
 const DATABASE: &str = "tributary_demo";
@@ -27,12 +29,14 @@ const LIMIT: u32 = 20;
 pub(crate) async fn run(args: &Args, demo: &Demo, output: &mut Output) -> Result<End, Failure> {
     let server = local::start(args.database_url.as_deref(), demo.keep).await?;
     let place = Place::make(&server).await?;
-    let told = Box::pin(play(&place, &server)).await;
+    let pictures = Pictures::new();
+    let told = Box::pin(play(&place, &server, &pictures)).await;
     let cleaned = if demo.keep && told.is_ok() { Ok(()) } else { place.remove().await };
     let mut story = told?;
     cleaned?;
     if demo.keep {
-        story.kept = Some(place.kept(&server));
+        let (url, stop) = place.kept(&server);
+        story.kept = Some(Kept { url, stop, pictures: pictures.keep() });
     }
     story.tell(output)?;
     Ok(End::Fine)
@@ -80,7 +84,7 @@ impl Place {
     }
 }
 
-async fn play(place: &Place, server: &Server) -> Result<Story, Failure> {
+async fn play(place: &Place, server: &Server, pictures: &Pictures) -> Result<Story, Failure> {
     let mapping = mapping::parse("tributary.yaml".to_owned(), MAPPING.to_owned())?;
     let pipeline = first(&mapping)?;
     progress("making the tables");
@@ -93,12 +97,16 @@ async fn play(place: &Place, server: &Server) -> Result<Story, Failure> {
     for (name, columns) in SHOWN {
         let table = pipeline.tables.iter().find(|table| table.name == name);
         let table = table.ok_or_else(|| Error::config(format!("the sample mapping has no table {name}")))?;
-        story.tables.push(Rows { name, columns, rows: postgres.preview(table, columns, LIMIT).await? });
+        let rows = postgres.preview(table, columns, LIMIT).await?;
+        story.tables.push(Rows { rows, ..Rows::empty(name, columns) });
     }
     story.letters = postgres.letters(Which::Of(&pipeline.name), LIMIT).await?;
 
     progress("polling Sequin and Airtable, for which servers of this process stand in");
     story.polled = Box::pin(polled::play(&place.target)).await?;
+
+    progress("surveying houses, for which a server of this process stands in for ODK Central");
+    story.surveyed = Some(Box::pin(surveyed::play(&place.target, pictures)).await?);
 
     progress("posting to a hook, as Stripe does");
     story.posted = Some(Box::pin(posted::play(&place.target)).await?);

@@ -69,13 +69,13 @@ pub(super) async fn play(target: &Target) -> Result<Vec<Polled>, Failure> {
 }
 
 /// A function that polls, as it is between two ticks.
-struct Polling<P> {
+pub(super) struct Polling<P> {
     ticker: Ticker<P, Target>,
-    steps: Vec<(&'static str, Progress)>,
+    pub(super) steps: Vec<(&'static str, Progress)>,
 }
 
 impl<P: Poller<Target>> Polling<P> {
-    fn new(mapping: &Arc<Mapping>, target: &Target, poller: P) -> Result<Self> {
+    pub(super) fn new(mapping: &Arc<Mapping>, target: &Target, poller: P) -> Result<Self> {
         let jobs = poller.jobs(mapping);
         let sinks =
             Sinks::new(mapping, jobs.iter().flat_map(|job| job.pipelines.iter().copied()), |_, _| target.clone());
@@ -84,7 +84,7 @@ impl<P: Poller<Target>> Polling<P> {
     }
 
     /// Ticks once, after this has happened.
-    async fn tick(&mut self, happened: &'static str) -> Result<()> {
+    pub(super) async fn tick(&mut self, happened: &'static str) -> Result<()> {
         let report = Box::pin(self.ticker.tick(&Request::default(), &Unlimited)).await?.into_result()?;
         self.steps.extend(report.pipelines().iter().cloned().map(|progress| (happened, progress)));
         Ok(())

@@ -1,8 +1,10 @@
 //! What the demonstration has to tell: for people on two screens, for programs as one document.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 use tributary_postgres::Letter;
-use tributary_runtime::tick::Progress;
+use tributary_runtime::tick::{Items, Progress};
 use tributary_runtime::webhook::Summary;
 
 use crate::failure::Failure;
@@ -21,9 +23,19 @@ pub(super) struct Story {
     pub(super) tables: Vec<Rows>,
     pub(super) letters: Vec<Letter>,
     pub(super) polled: Vec<Polled>,
+    pub(super) surveyed: Option<Surveyed>,
     pub(super) posted: Option<Posted>,
-    /// The kept database: its URL, and how to end it.
-    pub(super) kept: Option<(String, String)>,
+    pub(super) kept: Option<Kept>,
+}
+
+/// What is kept when the demonstration has ended.
+pub(super) struct Kept {
+    /// The database.
+    pub(super) url: String,
+    /// How to end it.
+    pub(super) stop: String,
+    /// The directory of the pictures.
+    pub(super) pictures: PathBuf,
 }
 
 /// What became of a delivery.
@@ -45,6 +57,21 @@ pub(super) struct Polled {
     pub(super) table: Rows,
 }
 
+/// What became of a survey.
+pub(super) struct Surveyed {
+    pub(super) visits: Vec<Visit>,
+    pub(super) tables: Vec<Rows>,
+}
+
+/// A tick of a survey.
+pub(super) struct Visit {
+    /// What happened in the field before it.
+    pub(super) happened: &'static str,
+    pub(super) progress: Progress,
+    /// How many requests it took.
+    pub(super) requests: usize,
+}
+
 /// What became of what was posted to a hook.
 pub(super) struct Posted {
     /// What was posted, the status of the answer, and what it cost.
@@ -57,19 +84,29 @@ pub(super) struct Rows {
     pub(super) name: &'static str,
     pub(super) columns: &'static [&'static str],
     pub(super) rows: Vec<Vec<Option<String>>>,
+    /// How many characters of a value are shown.
+    pub(super) width: usize,
 }
+
+/// How much of a value is shown, unless a table says otherwise.
+const NARROW: usize = 22;
 
 impl Rows {
     /// These columns of a table, before it was read.
     pub(super) fn empty(name: &'static str, columns: &'static [&'static str]) -> Self {
-        Rows { name, columns, rows: Vec::new() }
+        Rows { name, columns, rows: Vec::new(), width: NARROW }
+    }
+
+    /// With more of each value.
+    pub(super) fn wide(self, width: usize) -> Self {
+        Rows { width, ..self }
     }
 
     fn tell(&self, numbers: &[&str], output: &mut Output) -> Result<(), Failure> {
         let rows = if self.rows.len() == 1 { "row" } else { "rows" };
         output.heading(self.name, &format!("{} {rows}", self.rows.len()))?;
         let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref())).collect()).collect();
+            self.rows.iter().map(|row| row.iter().map(|value| shown(value.as_deref(), self.width)).collect()).collect();
         output.table(self.columns, numbers, &rows)?;
         Ok(())
     }
@@ -99,6 +136,31 @@ impl Polled {
     fn document(&self) -> Value {
         let steps = self.steps.iter().map(|(happened, progress)| json!({ "happened": happened, "tick": progress }));
         json!({ "source": self.source, "steps": steps.collect::<Vec<_>>(), self.table.name: self.table.document() })
+    }
+}
+
+impl Surveyed {
+    fn tell(&self, output: &mut Output) -> Result<(), Failure> {
+        output.heading("ODK Central", "a form with persons and pictures, by `columns: auto`")?;
+        let line = |visit: &Visit| {
+            let Items { inserted, updated, deleted, .. } = visit.progress.items;
+            let figures = [inserted, updated, deleted, visit.progress.attachments, visit.requests as u64];
+            [visit.happened.to_owned()].into_iter().chain(figures.map(|figure| figure.to_string())).collect()
+        };
+        let lines: Vec<Vec<String>> = self.visits.iter().map(line).collect();
+        let head = ["what happens, then a tick", "new", "updated", "deleted", "pictures", "requests"];
+        output.table(&head, &head[1..], &lines)?;
+        self.tables.iter().try_for_each(|table| table.tell(&["size"], output))
+    }
+
+    fn document(&self) -> Value {
+        let step = |visit: &Visit| {
+            let Visit { happened, progress, requests } = visit;
+            json!({ "happened": happened, "tick": progress, "requests": requests })
+        };
+        let tables = self.tables.iter().map(|table| (table.name.to_owned(), table.document()));
+        let steps: Vec<Value> = self.visits.iter().map(step).collect();
+        json!({ "source": "ODK Central", "steps": steps, "tables": tables.collect::<Value>() })
     }
 }
 
@@ -134,6 +196,9 @@ impl Story {
         self.tell_letters(output)?;
         for polled in &self.polled {
             polled.tell(output)?;
+        }
+        if let Some(surveyed) = &self.surveyed {
+            surveyed.tell(output)?;
         }
         if let Some(posted) = &self.posted {
             posted.tell(output)?;
@@ -182,9 +247,10 @@ impl Story {
     fn tell_the_rest(&self, output: &mut Output) -> Result<(), Failure> {
         output.heading("Next", "")?;
         match &self.kept {
-            Some((url, stop)) => {
+            Some(Kept { url, stop, pictures }) => {
                 output.line(&format!("  psql '{url}'"))?;
                 output.line(&format!("  tributary status --database-url '{url}'"))?;
+                output.line(&format!("  {:<26} has the pictures", pictures.display()))?;
                 output.line(&format!("  {stop:<26} ends it"))?;
             }
             None => output.line("  tributary demo --keep      keep the database, to look around in it")?,
@@ -215,19 +281,22 @@ impl Story {
             "tables": tables.collect::<Value>(),
             "dead_letters": letters.collect::<Vec<_>>(),
             "polled": self.polled.iter().map(Polled::document).collect::<Vec<_>>(),
+            "surveyed": self.surveyed.as_ref().map(Surveyed::document),
             "posted": self.posted.as_ref().map(Posted::document),
-            "kept": self.kept.as_ref().map(|(url, stop)| json!({ "url": url, "stop": stop })),
+            "kept": self.kept.as_ref().map(|Kept { url, stop, pictures }| json!({ "url": url, "stop": stop, "pictures": pictures })),
         })
     }
 }
 
 /// A value on its place: NULL told from an empty text, ids cut to what tells them apart.
-fn shown(value: Option<&str>) -> String {
+fn shown(value: Option<&str>, width: usize) -> String {
     match value {
         None => "∅".to_owned(),
         Some(uuid) if uuid.len() == 36 && uuid.matches('-').count() == 4 => format!("{}…", &uuid[..8]),
-        Some(time) if time.len() >= 22 && time.as_bytes()[10] == b' ' => time[..19].to_owned(),
-        Some(text) => short(text, 22),
+        Some(time) if time.len() >= 22 && time.starts_with("20") && time.as_bytes()[10] == b' ' => {
+            time[..19].to_owned()
+        }
+        Some(text) => short(text, width),
     }
 }
 
@@ -242,11 +311,12 @@ mod tests {
 
     #[test]
     fn values_are_short_and_null_is_seen() {
-        let check = |value, expect| assert_eq!(shown(value), expect);
+        let check = |value, expect| assert_eq!(shown(value, NARROW), expect);
         check(None, "∅");
         check(Some(""), "");
         check(Some("7d3b9c5e-2f41-4a08-9c6d-0b1e5a7f1815"), "7d3b9c5e…");
         check(Some("2024-05-01 12:00:00.123+00"), "2024-05-01 12:00:00");
+        check(Some(r#"[{"no": 0, "age": 41}]"#), r#"[{"no": 0, "age": 41}]"#);
         check(Some("Llanfairpwllgwyngyll, Ynys Môn"), "Llanfairpwllgwyngyll,…");
         assert_eq!(tail("123", 8), "123");
         assert_eq!(tail("1234567890", 8), "34567890");

@@ -157,7 +157,7 @@ fn names_of_lists_give_way_to_what_is_there() {
          s_birds: { from: 'fish[]', columns: auto }",
     );
     survey.see(
-        &["people:name", "dogs:name", "cats:name", "birds:name", "fish:name"],
+        &["people:name", "dogs:name", "cats:name", "birds:name", "fish:name", "owl.nest:name", "owl_nest:name"],
         &[
             "s: note, _system <- __system",
             "s_dogs: position <- $position, name",
@@ -165,6 +165,8 @@ fn names_of_lists_give_way_to_what_is_there() {
             "s_dogs_2: position <- $position, name",
             "s_cats_2: position <- $position, name",
             "s_birds_2: position <- $position, name",
+            "s_owl_nest: position <- $position, name",
+            "s_owl_nest_2: position <- $position, name",
         ],
     );
     assert_eq!(list::table_name(&"x".repeat(60), "people"), format!("{}_pe", "x".repeat(60)));
@@ -176,7 +178,7 @@ fn a_column_that_the_mapping_names_keeps_its_values_too_when_its_field_goes() {
         "s: { columns: { a: text, kind: { from: home.kind, type: text }, made: { value: \"row.a | upper\", type: text } }, \
          children: { people: { columns: { name: text, age: integer } } } }",
     );
-    let [root, people] = ["s: a, kind <- home.kind, made <- Program", "s_people: name, age"];
+    let [root, people] = ["s: a, kind <- home.kind, made <- Program", "s_people: name, age, position <- $position"];
     let program = |text: &str| text.to_owned();
     let seen = |survey: &mut Followed, fields: &[&str]| {
         let fields: Vec<Field> = fields.iter().map(|written| field(written)).collect();
@@ -191,7 +193,7 @@ fn a_column_that_the_mapping_names_keeps_its_values_too_when_its_field_goes() {
     let all = ["a", "home/kind", "people:name", "people:age"];
     assert_eq!(seen(&mut survey, &all), (vec![root.to_owned(), people.to_owned()], vec![]));
     let (now, news) = seen(&mut survey, &["a", "people:age"]);
-    assert_eq!(now, ["s: a, made <- Program", "s_people: age"]);
+    assert_eq!(now, ["s: a, made <- Program", "s_people: age, position <- $position"]);
     assert_eq!(
         news,
         [

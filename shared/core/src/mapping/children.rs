@@ -63,9 +63,11 @@ fn one(part: &Named<'_>, root: &str, common: &Common<'_>, report: &mut Report<'_
     };
     let default = Text { text: list::table_name(root, &list), span: name.span.clone() };
     let scope = Some(Scope::Elements(Path::field(&list)));
+    // A view puts the elements in order, and within each other.
+    let how = table::How { placed: true, ..table::How::default() };
     if is_auto(part.body) {
         let fields = Fields::none("a list", name.span.clone());
-        let lowered = table::of(&default, &fields, scope, table::How { auto: true, watched: false }, common, report);
+        let lowered = table::of(&default, &fields, scope, table::How { auto: true, ..how }, common, report);
         return (default, lowered);
     }
     let Some(fields) = part.open("a list", KEYS, report) else { return (default, None) };
@@ -73,7 +75,7 @@ fn one(part: &Named<'_>, root: &str, common: &Common<'_>, report: &mut Report<'_
         Some(_) => fields.text("table", report).unwrap_or_else(|| default.clone()),
         None => default,
     };
-    let lowered = table::of(&table_name, &fields, scope, table::How::default(), common, report);
+    let lowered = table::of(&table_name, &fields, scope, how, common, report);
     (table_name, lowered)
 }
 

@@ -63,7 +63,7 @@ impl Columns<'_> {
         }
     }
 
-    /// Adds to a table of elements that follows its form where an element stood.
+    /// Adds to a table of elements where an element stood.
     pub(super) fn add_to_elements(&mut self, scope: &Scope) {
         let Scope::Elements(path) = scope else { return };
         let nested = path.first_field().is_some_and(|list| list.contains('.'));

@@ -26,6 +26,8 @@ pub(super) struct How {
     pub(super) auto: bool,
     /// Whether a poller compares it with its source.
     pub(super) watched: bool,
+    /// Whether it says where in its list an element stood, and in which element the list.
+    pub(super) placed: bool,
 }
 
 /// The view of a table.
@@ -57,7 +59,7 @@ pub(super) fn lower(part: &Named<'_>, watched: bool, common: &Common<'_>, report
         }
     }
     let mut written = Written {
-        table: of(&part.name, &fields, scope, How { auto: false, watched }, common, report),
+        table: of(&part.name, &fields, scope, How { watched, ..How::default() }, common, report),
         ..Written::default()
     };
     if !is_items {
@@ -132,7 +134,7 @@ pub(super) fn of(
         let mut columns = odk::Columns { key: &key, others: &mut others, span: called.span.clone() };
         match scope {
             Scope::Root => columns.add_to_items(source, auto, how.watched, report),
-            Scope::Elements(_) if auto => columns.add_to_elements(scope),
+            Scope::Elements(_) if auto || how.placed => columns.add_to_elements(scope),
             Scope::Elements(_) | Scope::Document(_) => {}
         }
     }

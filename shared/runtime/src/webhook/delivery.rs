@@ -154,3 +154,37 @@ impl Part<'_> {
         self.batch.origins.len() as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPPING: &str = "
+datastores: { warehouse: { type: postgres, url: { env: DATABASE_URL } } }
+pipelines:
+  customers:
+    source: { type: webhook, verify: none, envelope: { type: stripe, objects: customer } }
+    sink: { datastore: warehouse, tables: { customers: { key: { id: text }, columns: { email: text } } } }
+";
+
+    #[test]
+    fn what_a_pipeline_leaves_to_others_is_not_taken() {
+        let mapping = tributary_core::mapping::load("hooks.yaml", MAPPING).mapping.unwrap();
+        let pipeline = &mapping.pipelines[0];
+        let source = crate::webhook::hook::source(pipeline).unwrap();
+        let mut batches = Batches::default();
+        let mut add = |id: &str, object: &str, received: i64| {
+            let body = format!(
+                r#"{{"id":"{id}","type":"x.updated","created":1,"data":{{"object":{{"id":"x","object":"{object}"}}}}}}"#
+            );
+            let delivery = Delivery { headers: Headers::default(), body: body.into(), id: None, received };
+            batches.add(vec![(pipeline, delivery.open(source).unwrap())], received).unwrap()
+        };
+        assert_eq!([add("a", "payout", 1), add("b", "customer", 2), add("c", "payout", 3)], [1, 0, 1]);
+        assert_eq!((batches.records, batches.skipped), (3, 2));
+        let parts = batches.into_parts();
+        let [Part { batch, .. }] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert_eq!(batch.receipts, [Receipt { sender: "b".into(), events: 0..1 }]);
+        assert_eq!(batch.received, [2]);
+    }
+}

@@ -86,7 +86,8 @@ fn tables_have_what_the_poller_goes_by() {
     check(
         "survey",
         "submission_children_child",
-        "submission text <- $root.$id, n integer <- $position | first_name text <- first_name, gone boolean <- Nothing, \
+        "submission text <- $root.$id, n integer <- $position | first_name text <- first_name, \
+         parent_id text <- $parent, gone boolean <- Nothing, \
          gone_at timestamptz <- Nothing",
     );
     check(
@@ -144,6 +145,19 @@ fn files_have_a_place_and_a_table() {
         "submission_id text <- $root.$id, name text <- name | field text <- field, position integer <- position, \
          submitted_at timestamptz <- $root.__system.submissionDate, mark text <- $root.$mark"
     );
+}
+
+#[test]
+fn the_poller_compares_the_first_table_that_has_all_items() {
+    let tables =
+        "tables: { some: { when: a > 1 }, people: { from: 'people[]' }, all: { columns: { a: integer } }, again: {} }";
+    let text = samples::odk::GOOD.replace("tables: { local: { columns: { note: text } } }", tables);
+    let mapping = good(&text);
+    let local = mapping.pipeline("local").unwrap();
+    let watched = |table: &Table| table.columns.iter().any(|column| column.name == "_system");
+    let watched: Vec<&str> = local.tables.iter().filter(|table| watched(table)).map(|table| &table.name[..]).collect();
+    assert_eq!(watched, ["all"]);
+    assert_eq!(local.tables[local.attachments.as_ref().unwrap().table].name, "all_attachment");
 }
 
 #[test]
