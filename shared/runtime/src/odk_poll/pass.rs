@@ -12,11 +12,19 @@ use super::state::{Kind, Pass};
 /// Rows of a page.
 const PAGE: u32 = 250;
 
-impl<C: Credentials> Run<'_, '_, C> {
+/// A page that was asked for, and under which number.
+struct Asked {
+    request: u64,
+    page: Result<Page, Trouble>,
+}
+
+impl<'r, C: Credentials> Run<'r, '_, C> {
     /// Reads what is left of the pass under way. Its place moves on with the rows of each page; that all up to its beginning
     /// are in the tables is written with those of the last one.
     pub(super) async fn pass(&mut self) -> Result<Reach, Trouble> {
         let decoder = self.lens().await?;
+        // The next page, asked for while the one before it was written.
+        let mut ahead: Option<Asked> = None;
         loop {
             if !self.has_time() {
                 return Ok(Reach::More);
@@ -29,8 +37,11 @@ impl<C: Credentials> Run<'_, '_, C> {
                 continue;
             }
             let by_time = pass.kind != Kind::Window;
-            let request = self.turn.request();
-            let page = match self.client.page(&self.set, &self.query(&pass), self.budget).await {
+            let asked = match ahead.take() {
+                Some(asked) => asked,
+                None => Asked { request: self.turn.request(), page: self.ask(&self.query(&pass)).await },
+            };
+            let page = match asked.page {
                 Err(Trouble::Refused(refusal)) if refusal.status == 400 && pass.listing.token.is_some() => {
                     tracing::info!(pipeline = self.name(), code = refusal.code, "the place in a listing is lost");
                     self.begin_again(by_time).await?;
@@ -38,7 +49,8 @@ impl<C: Credentials> Run<'_, '_, C> {
                 }
                 other => other?,
             };
-            let sight = Sight { set: &self.set, decoder: &decoder, fence: self.turn.fence().number, request };
+            let sight =
+                Sight { set: &self.set, decoder: &decoder, fence: self.turn.fence().number, request: asked.request };
             let leaf = leaf(&page);
             let mut read = Read::default();
             for row in page.rows {
@@ -48,7 +60,7 @@ impl<C: Credentials> Run<'_, '_, C> {
                 read.keep_rows();
             }
             match self.turn_page(leaf, by_time)? {
-                Turned::More => drop(self.apply(read).await?),
+                Turned::More => ahead = self.apply_and_ask(read).await?,
                 Turned::Done => {
                     self.state.complete();
                     self.apply(read).await?;
@@ -61,6 +73,25 @@ impl<C: Credentials> Run<'_, '_, C> {
                 }
             }
         }
+    }
+
+    fn ask(&self, query: &Query) -> impl Future<Output = Result<Page, Trouble>> + use<'r, C> {
+        let (client, budget, set, query) = (self.client, self.budget, self.set.clone(), query.clone());
+        async move { client.page(&set, &query, budget).await }
+    }
+
+    /// Writes a page, and asks for the next one meanwhile if there is time for it: still one request after the other.
+    async fn apply_and_ask(&mut self, read: Read) -> Result<Option<Asked>, Trouble> {
+        let query = self.state.pass.as_ref().filter(|_| self.has_time()).map(|pass| self.query(pass));
+        let Some(query) = query else {
+            self.apply(read).await?;
+            return Ok(None);
+        };
+        let request = self.turn.request();
+        let next = self.ask(&query);
+        let (applied, page) = tokio::join!(self.apply(read), next);
+        applied?;
+        Ok(Some(Asked { request, page }))
     }
 
     fn turn_page(&mut self, leaf: Leaf, by_time: bool) -> Result<Turned, Error> {

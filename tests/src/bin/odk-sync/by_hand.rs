@@ -1,5 +1,5 @@
-//! The loop that people write, as an object-relational mapper would do it: for each row a SELECT, then an INSERT or an
-//! UPDATE, and a commit for each submission with its persons.
+//! The best that the loop which people write can be: for each row a prepared SELECT, then an INSERT or an UPDATE, and a
+//! commit for each submission with its persons, by the client and the driver that we use ourselves.
 
 use std::time::Instant;
 

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 
 use tokio_postgres::{Client, NoTls};
 use tributary_local::Options;
+use tributary_tests::odk::survey::FORM;
+use tributary_tests::odk::{EMAIL, PASSWORD};
 
 use crate::{Failure, Took};
 
@@ -66,6 +68,19 @@ impl Stage {
     pub(crate) fn by_hand(&self, submissions: usize) -> Result<Took, Failure> {
         let mut process = Process::start(&["by-hand", &self.address, &self.url, &submissions.to_string()])?;
         Ok(serde_json::from_str(&process.line()?)?)
+    }
+
+    /// Reads so many submissions by SQLAlchemy, whose packages come from the index the first time.
+    pub(crate) fn by_orm(&self, submissions: usize) -> Result<Took, Failure> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/odk_orm.py");
+        let mut command = Command::new("python3");
+        command.arg(script).args(["--server", &self.address, "--database-url", &self.url, "--form", FORM]);
+        command.args(["--email", EMAIL, "--password", PASSWORD, "--submissions", &submissions.to_string()]);
+        let answer = command.stderr(Stdio::inherit()).output()?;
+        if !answer.status.success() {
+            return Err(format!("{script}: {}", answer.status).into());
+        }
+        Ok(serde_json::from_slice(&answer.stdout)?)
     }
 
     /// How many requests the server has answered so far.
