@@ -146,7 +146,7 @@ mod proxy {
         database.execute("create table t (a int)").await;
         let proxy = Proxy::start(database.url()).await;
         let client = connect(proxy.url()).await.unwrap();
-        proxy.cut_before_answer_to("commit");
+        proxy.cut_before_answer_to("commit\0");
         client.batch_execute("begin").await.unwrap();
         client.batch_execute("insert into t values (1)").await.unwrap();
         assert!(client.batch_execute("commit").await.is_err());

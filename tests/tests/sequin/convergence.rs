@@ -102,7 +102,7 @@ impl Place {
             5 => sequin.world().backfill(CONSUMER, dice.choice(&[ORDERS, ITEMS]).unwrap()),
             6 => sequin.world().store(CONSUMER).flush(),
             7 => self.proxy.cut_after(dice.usize(1..30_000)),
-            8 => self.proxy.cut_before_answer_to("commit"),
+            8 => self.proxy.cut_before_answer_to("commit\0"),
             9 => self.proxy.cut(),
             _ => {}
         }

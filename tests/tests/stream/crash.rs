@@ -84,7 +84,7 @@ impl Environment {
         let deadline = if harm == Some(Harm::Deadline) { moment.max(Duration::from_millis(2)) } else { PATIENCE };
         match harm {
             Some(Harm::CutAfterBytes) => self.proxy.cut_after(self.dice.usize(1..40_000)),
-            Some(Harm::LostAnswer) => self.proxy.cut_before_answer_to("commit"),
+            Some(Harm::LostAnswer) => self.proxy.cut_before_answer_to("commit\0"),
             _ => {}
         }
         let (ended, broken) = {

@@ -74,7 +74,7 @@ async fn an_acknowledgement_that_is_lost_costs_a_no_op() {
     let proxy = Proxy::start(database.url()).await;
     let mut sink = tributary_postgres::Postgres::new(target(proxy.url()), tables.to_vec(), true);
     sink.warm_up().await.unwrap();
-    proxy.cut_before_answer_to("commit");
+    proxy.cut_before_answer_to("commit\0");
     let outcome = apply(&mut sink, &tables, (0..10).map(|id| put(id, 1, "once")).collect()).await;
     // The first attempt committed, its answer was lost, the second found everything in place.
     assert_eq!((outcome.applied, outcome.stale), (0, 10));
