@@ -1,5 +1,7 @@
 //! Surveys to fill a server with: the form of the captures that Central's behaviour was learnt from, and answers to it.
 
+use std::time::Duration;
+
 use fastrand::Rng;
 use serde_json::{Value as Json, json};
 
@@ -148,15 +150,22 @@ pub fn small(world: &mut World, submissions: usize) -> Vec<String> {
     ids
 }
 
-/// Publishes the form and submits so many answers with so many persons each, who have no incomes and no pictures.
+/// How long people have been at it.
+const SURVEY_TOOK: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+
+/// Publishes the form and submits so many answers with so many persons each, who have no incomes and no pictures, over the
+/// two months before now.
 pub fn many(world: &mut World, submissions: usize, persons: usize) {
+    world.set_back(SURVEY_TOOK);
     world.add_form(FORM, "1", fields());
+    let pause = SURVEY_TOOK / u32::try_from(submissions.max(1)).unwrap_or(u32::MAX);
     for number in 0..submissions {
         let mut answers = answers(&format!("n{number}"), persons);
         answers["property_description"]["building_image"] = Json::Null;
         for person in answers["person_details"].as_array_mut().into_iter().flatten() {
             person["income"] = json!([]);
         }
+        world.advance(pause);
         world.create(FORM, &answers);
     }
 }
