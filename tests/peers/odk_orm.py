@@ -98,7 +98,7 @@ def of_person(person, submission):
 
 
 def put(session, model, key, values):
-    found = session.get(model, key)
+    found = session.query(model).filter_by(id=key).first()
     if found is None:
         session.add(model(id=key, **values))
     else:

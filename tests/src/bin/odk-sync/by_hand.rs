@@ -121,5 +121,5 @@ pub(crate) async fn copy(server: &str, database: &str, submissions: usize) -> Re
             break;
         }
     }
-    tell(&Took { seconds: began.elapsed().as_secs_f64(), peak_mb: peak_mb() })
+    tell(&Took { seconds: began.elapsed().as_secs_f64(), pass: None, peak_mb: peak_mb() })
 }
