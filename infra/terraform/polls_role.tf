@@ -48,7 +48,7 @@ resource "aws_iam_role_policy" "poll" {
           Resource = [aws_sqs_queue.poll_failures[0].arn]
         },
       ],
-      each.key == "odk-poll" ? local.bucket_statements : [],
+      [for statement in local.bucket_statements : statement if each.key == "odk-poll"],
       local.sink_statements,
       local.network_statements,
     )
